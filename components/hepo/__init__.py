@@ -1,0 +1,1 @@
+"""The step `hepo`: improve the policy in the simulator."""

@@ -1,0 +1,1 @@
+"""Step 8: publish an accepted policy and make it the champion."""

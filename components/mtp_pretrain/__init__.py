@@ -1,0 +1,1 @@
+"""Step 3: multi-token-prediction pre-training."""

@@ -1,0 +1,1 @@
+"""The registry of steps and the machinery that executes one of them."""

@@ -1,0 +1,1 @@
+"""Three ways to run the one registry of steps: DVC, Airflow and Kubeflow Pipelines."""

@@ -1,0 +1,78 @@
+"""The interface of a pipeline step: what it reads, writes, checks and needs.
+
+This module and every `components/*/spec.py` import nothing heavy: Airflow parses them all the time.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+ArtifactType = Literal["dataset", "model", "metrics", "report"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """One versioned folder that a step writes.
+
+    Attributes:
+        name: Folder under `artifacts/`, also the name in the orchestrators.
+        type: What a user interface should show it as.
+        contracts: File inside the folder -> name of the data contract it must keep.
+        cached: False for a receipt of something done outside, which no cache may replay.
+    """
+
+    name: str
+    type: ArtifactType
+    contracts: dict[str, str] = field(default_factory=dict)
+    cached: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What a step asks of the machine it runs on.
+
+    Attributes:
+        gpus: Number of GPUs it can use; it runs on a CPU where there is none.
+        cpu: Cores asked for.
+        memory_gib: Memory asked for, GiB.
+        retries: How often a crash (never a refused input or gate) is tried again.
+        timeout_s: After how long it counts as hanging, seconds.
+        image: Name of its container image, without registry and tag.
+    """
+
+    gpus: int = 0
+    cpu: int = 2
+    memory_gib: int = 4
+    retries: int = 1
+    timeout_s: int = 3600
+    image: str = "gpr-step"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSpec:
+    """One step of the pipeline.
+
+    Attributes:
+        name: Folder of the step = DVC stage = Airflow task id = KFP component.
+        summary: One sentence for user interfaces.
+        inputs: Names of the artifacts it reads.
+        outputs: Artifacts it writes; each is made by one step only.
+        section: Section of `params.yaml` that it reads.
+        run_params: Keys of the `run` section that its result depends on.
+        lake_manifests: Which day manifests of the lake it depends on.
+        code: Folders or files of source code that its result depends on.
+        gates: Name -> what the gate demands, in words.
+        plots: Files that it writes into the folder of DVC plots.
+        resources: What it asks of the machine.
+    """
+
+    name: str
+    summary: str
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[Artifact, ...] = ()
+    section: str
+    run_params: tuple[str, ...] = ("day", "seed", "device", "threads")
+    lake_manifests: tuple[Literal["train", "evaluation"], ...] = ()
+    code: tuple[str, ...] = ()
+    gates: dict[str, str] = field(default_factory=dict)
+    plots: tuple[str, ...] = ()
+    resources: Resources = field(default_factory=Resources)

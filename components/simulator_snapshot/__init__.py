@@ -1,0 +1,1 @@
+"""The step `simulator_snapshot`: freeze a simulator of today's system."""

@@ -1,0 +1,1 @@
+"""Step 4: value-aware fine-tuning."""

@@ -1,0 +1,1 @@
+"""Airflow DAGs; no logic lives here that a step does not have."""

@@ -1,0 +1,1 @@
+"""Recommenders that GPR is compared with, and the cascade that wrote the logs."""

@@ -1,0 +1,1 @@
+"""The versioned set of ads: prefix tree, attributes in time, eligibility, legality, budgets."""

@@ -1,0 +1,1 @@
+"""Tables, the lake, curation and point-in-time reads."""

@@ -1,0 +1,1 @@
+"""Adapters that land public data in the lake."""

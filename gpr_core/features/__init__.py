@@ -1,0 +1,1 @@
+"""From curated tables to the token sequences and targets that the model reads."""

@@ -1,0 +1,170 @@
+"""What generation needs of a model, and what it hands back.
+
+Letters: B requests, A ads by rank, J heads, L levels, P length of a prefix, V codes, N flat rows
+to evaluate, M flat candidates.
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+
+class ItemProbabilities(Protocol):
+    """Predicted outcomes of flat (request, ad) pairs.
+
+    Attributes:
+        p_ctr_N: [N] probability of a click.
+        p_cvr_N: [N] probability of a conversion given a click.
+        p_neg_N: [N] probability of a hide.
+    """
+
+    @property
+    def p_ctr_N(self) -> Tensor: ...  # noqa: D102, N802
+    @property
+    def p_cvr_N(self) -> Tensor: ...  # noqa: D102, N802
+    @property
+    def p_neg_N(self) -> Tensor: ...  # noqa: D102, N802
+
+
+class Policy(Protocol):
+    """Proposes the next code of a path, head by head.
+
+    Attributes:
+        head_weights_J: [J] weights of the heads, a point of the simplex.
+    """
+
+    head_weights_J: Tensor
+
+    def read(self, batch: Any) -> Any:
+        """Encode timelines into a state with one row per valid readout.
+
+        Args:
+            batch: A `gpr_core.features.batch.TimelineBatch`.
+
+        Returns:
+            State; opaque to generation.
+        """
+
+    def child_logits(self, state: Any, rows_N: Tensor, heads_N: Tensor, codes_NP: Tensor) -> Tensor:
+        """Score the next codes of prefixes.
+
+        Args:
+            state: What `read` returned.
+            rows_N: [N] int64 row of the state.
+            heads_N: [N] int64 head.
+            codes_NP: [N, P] int64 codes chosen so far, P in [0, L).
+
+        Returns:
+            [N, V_P] raw logits of the codes of level P.
+        """
+
+
+class Valuer(Protocol):
+    """Predicts what prefixes and ads are worth.
+
+    Attributes:
+        value_mean: Scalar mean of the final values that prefix values are standardized with.
+        value_std: Scalar standard deviation of the same, > 0.
+    """
+
+    value_mean: Tensor
+    value_std: Tensor
+
+    def child_values(self, state: Any, rows_N: Tensor, codes_NP: Tensor) -> Tensor:
+        """Value every extension of prefixes by one code.
+
+        Args:
+            state: What `Policy.read` returned.
+            rows_N: [N] int64 row of the state.
+            codes_NP: [N, P] int64 codes so far, P in [0, L - 1).
+
+        Returns:
+            [N, V_P] standardized values V(s, (z_<l, z)).
+        """
+
+    def item_values(
+        self, state: Any, rows_N: Tensor, paths_NL: Tensor, ad_features_NF: Tensor
+    ) -> ItemProbabilities:
+        """Predict the outcomes of showing ads.
+
+        Args:
+            state: What `Policy.read` returned.
+            rows_N: [N] int64 row of the state.
+            paths_NL: [N, L] int64 codes of the ads.
+            ad_features_NF: [N, 5] int64 from `AdTable.features_at`.
+
+        Returns:
+            Probabilities per pair.
+        """
+
+
+class DecodeRequests(NamedTuple):
+    """The requests of one batch, in the row order of the policy's state.
+
+    Attributes:
+        request_key_B: [B] int64; names the random draws of mode gumbel.
+        ts_B: [B] int64, epoch ms.
+        eligible_BA: [B, A] bool, exact eligibility of every ad.
+        shown_BA: [B, A] earlier impressions of the ad to the user, for the fatigue target; None
+            for none.
+    """
+
+    request_key_B: npt.NDArray[np.int64]
+    ts_B: npt.NDArray[np.int64]
+    eligible_BA: Tensor
+    shown_BA: npt.NDArray[np.int64] | None = None
+
+
+class Candidates(NamedTuple):
+    """Generated ads of a batch, sorted by request and then best first.
+
+    Attributes:
+        row_M: [M] int64, request.
+        position_M: [M] int64, 0 for the best candidate of a request.
+        rank_M: [M] int64, catalog rank of the ad.
+        ad_key_M: [M] int64.
+        head_M: [M] int64, head that proposed the path.
+        path_ML: [M, L] int64 codes.
+        logp_ML: [M, L] float32, log-probability of each code under the head's legal-set softmax.
+        legal_count_ML: [M, L] int64, size of each legal set.
+        score_M: [M] float32, log head weight plus path log-probability.
+        final_value_M: [M] float64, predicted final value.
+    """
+
+    row_M: Tensor
+    position_M: Tensor
+    rank_M: Tensor
+    ad_key_M: Tensor
+    head_M: Tensor
+    path_ML: Tensor
+    logp_ML: Tensor
+    legal_count_ML: Tensor
+    score_M: Tensor
+    final_value_M: Tensor
+
+    def select(self, keep_M: Tensor) -> "Candidates":
+        """Keep or reorder candidates.
+
+        Args:
+            keep_M: Boolean mask over M, or integer positions.
+
+        Returns:
+            The chosen candidates, positions unchanged.
+        """
+        return Candidates(*(column[keep_M] for column in self))
+
+
+def concat_candidates(parts: list[Candidates]) -> Candidates:
+    """Join candidates of different requests and sort them by request.
+
+    Args:
+        parts: At least one; no request occurs in two parts.
+
+    Returns:
+        One structure.
+    """
+    joined = Candidates(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    return joined.select(torch.argsort(joined.row_M, stable=True))

@@ -1,0 +1,265 @@
+"""Value-guided beam search on the trie: the decoder.
+
+Values steer which prefixes survive, not only the final order: the width of a level is shared among
+prefixes by their value, and the score of an extension carries a bonus for the value of the child.
+Every emitted ad exists, is eligible for its request and occurs once; a request with fewer eligible
+ads gets a shorter list. Nothing here loops over requests, beams or nodes.
+
+Letters: B requests, A ads by rank, J heads, L levels, N trie nodes, M flat beams, C flat children.
+Source: specification 5.2 (the paper describes value guidance and gives no algorithm).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpr_core.catalog.ads import AdTable
+from gpr_core.catalog.legality import legal_nodes
+from gpr_core.catalog.trie import Trie
+from gpr_core.generation.beam import (
+    Beams,
+    Extensions,
+    advance,
+    best_of_group,
+    enter_root,
+    extend,
+)
+from gpr_core.generation.beam_width import allocate_width
+from gpr_core.generation.config import BeamConfig
+from gpr_core.generation.gumbel import gumbel_noise, perturb_children
+from gpr_core.generation.leaf_ads import (
+    AdValues,
+    eligible_ads_below,
+    emit,
+    predict_values,
+    standardized_leaf_values,
+    unite_heads,
+)
+from gpr_core.generation.ordering import rank_in_group
+from gpr_core.generation.protocols import (
+    Candidates,
+    DecodeRequests,
+    Policy,
+    Valuer,
+    concat_candidates,
+)
+from gpr_core.support.errors import ShapeError
+
+
+@torch.no_grad()
+def decode(
+    policy: Policy,
+    valuer: Valuer,
+    state: Any,
+    requests: DecodeRequests,
+    trie: Trie,
+    ad_table: AdTable,
+    config: BeamConfig,
+    *,
+    seed: int = 0,
+) -> Candidates:
+    """Generate the best ads for a batch of requests.
+
+    Args:
+        policy: Proposes codes.
+        valuer: Values prefixes and ads; often the same object.
+        state: What `policy.read` returned; row r belongs to request r.
+        requests: The requests and their exact eligibility.
+        trie: The catalog's tree.
+        ad_table: Attributes of the ads, in the rank order of the tree.
+        config: Parameters.
+        seed: Seed of the draws of mode gumbel; without effect in mode beam.
+
+    Returns:
+        Candidates sorted by request, best first.
+
+    Raises:
+        ShapeError: If requests, state and catalog do not fit each other.
+    """
+    num_requests, num_ads = requests.eligible_BA.shape
+    if num_ads != trie.num_ads or not len(requests.ts_B) == num_requests == len(
+        requests.request_key_B
+    ):
+        raise ShapeError(
+            f"eligibility is {num_requests} x {num_ads}, the catalog has {trie.num_ads} ads and "
+            f"there are {len(requests.ts_B)} times",
+            where="decode",
+            fix="compute eligibility with the same catalog and requests",
+        )
+    search = _Search(
+        policy=policy,
+        valuer=valuer,
+        state=state,
+        requests=requests,
+        trie=trie,
+        ad_table=ad_table,
+        config=config,
+        seed=seed,
+        legal_BN=legal_nodes(trie, requests.eligible_BA),
+    )
+    eligible_B = requests.eligible_BA.sum(1)
+    is_small_B = eligible_B <= config.exhaustive_factor * config.num_candidates
+    rows_B = torch.arange(num_requests, device=eligible_B.device)
+    exhaustive = search.run(rows_B[is_small_B], exhaustive=True)
+    return concat_candidates([exhaustive, search.run(rows_B[~is_small_B], exhaustive=False)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    """One decode: everything that stays the same from level to level."""
+
+    policy: Policy
+    valuer: Valuer
+    state: Any
+    requests: DecodeRequests
+    trie: Trie
+    ad_table: AdTable
+    config: BeamConfig
+    seed: int
+    legal_BN: Tensor
+
+    @property
+    def num_heads(self) -> int:
+        """Heads J."""
+        return int(self.policy.head_weights_J.numel())
+
+    def run(self, rows_B: Tensor, *, exhaustive: bool) -> Candidates:
+        """Serve some of the requests; exhaustively means no legal path is ever cut."""
+        beams = enter_root(self.legal_BN, rows_B, self.num_heads)
+        if not beams.row_M.numel():
+            return _no_candidates(self.trie)
+        if self.config.mode == "gumbel":
+            beams = self._with_root_draws(beams)
+        values = None
+        for level in range(self.trie.num_levels):
+            is_last = level == self.trie.num_levels - 1
+            needs_value = not exhaustive and self.config.bonus(level) > 0
+            if is_last and needs_value:
+                values = self._ad_values(beams)
+            beams = self._step(beams, level, values, exhaustive=exhaustive)
+        paths, score_M = unite_heads(
+            beams,
+            self.policy.head_weights_J,
+            self.trie,
+            by_draw=self.config.mode == "gumbel",
+        )
+        values = values if values is not None else self._ad_values(paths)
+        return emit(paths, score_M, values, self.trie, self.ad_table, self.config)
+
+    def _step(
+        self, beams: Beams, level: int, values: AdValues | None, *, exhaustive: bool
+    ) -> Beams:
+        """Extend all beams by one code and cut the level."""
+        config = self.config
+        found = extend(self.policy, self.state, self.trie, self.legal_BN, beams)
+        logp_C = beams.logp_MP.to(torch.float64).sum(1)[found.beam_C] + found.logp_C
+        group_C = self._group(beams)[found.beam_C]
+        draw_C = torch.zeros_like(logp_C)
+        if config.mode == "gumbel":
+            draw_C = self._draws(beams, found, logp_C)
+        value_C = torch.zeros_like(logp_C)
+        if not exhaustive:
+            value_C = self._child_values(beams, found, level, values)
+        keep_C = torch.ones_like(found.code_C, dtype=torch.bool)
+        if not exhaustive:
+            score_C = draw_C if config.mode == "gumbel" else logp_C
+            score_C = score_C + config.bonus(level) * value_C
+            kept = self._shares(beams, found, score_C, logp_C, config.width(level))
+            inside_C = best_of_group(
+                group_C[kept], score_C[kept], logp_C[kept], config.width(level)
+            )
+            keep_C = torch.zeros_like(keep_C).index_fill(0, kept[inside_C], True)
+        return advance(beams, found, keep_C, draw_C, value_C)
+
+    def _group(self, beams: Beams) -> Tensor:
+        """Number what shares the width of a level: a head of a request, or, in a sample, all."""
+        if self.config.mode == "gumbel":
+            return beams.row_M
+        return beams.row_M * self.num_heads + beams.head_M
+
+    def _shares(
+        self, beams: Beams, found: Extensions, score_C: Tensor, logp_C: Tensor, width: int
+    ) -> Tensor:
+        """Cut the children of each beam to its share of the width; returns kept positions."""
+        if not self.config.share_by_value:
+            return torch.arange(found.code_C.numel(), device=found.code_C.device)
+        allowed_M = allocate_width(
+            beams.value_M,
+            self._group(beams),
+            found.legal_count_M,
+            width=width,
+            temperature=self.config.width_temperature,
+            over_generation=self.config.over_generation,
+        )
+        place_C = rank_in_group(found.beam_C, score_C, logp_C)
+        return (place_C < allowed_M[found.beam_C]).nonzero().squeeze(1)
+
+    def _child_values(
+        self, beams: Beams, found: Extensions, level: int, values: AdValues | None
+    ) -> Tensor:
+        """Value each extension, standardized; zeros where no later decision asks for it."""
+        num_levels = self.trie.num_levels
+        row_C = beams.row_M[found.beam_C]
+        if level == num_levels - 1:
+            if values is None:
+                return torch.zeros(row_C.numel(), dtype=torch.float64, device=row_C.device)
+            return standardized_leaf_values(values, self.valuer, self.trie, row_C, found.node_C)
+        if self.config.bonus(level) == 0 and not self.config.share_by_value:
+            return torch.zeros(row_C.numel(), dtype=torch.float64, device=row_C.device)
+        # Heads share prefixes and values do not depend on the head: each is computed once.
+        entry_M = beams.row_M * self.trie.num_nodes + beams.node_M
+        entry_U, inverse_M = torch.unique(entry_M, return_inverse=True)
+        first_U = torch.full_like(entry_U, entry_M.numel()).scatter_reduce(
+            0, inverse_M, torch.arange(entry_M.numel(), device=entry_M.device), "amin"
+        )
+        value_UV = self.valuer.child_values(
+            self.state, beams.row_M[first_U], beams.code_MP[first_U]
+        )
+        return value_UV[inverse_M[found.beam_C], found.code_C].to(torch.float64)
+
+    def _ad_values(self, beams: Beams) -> AdValues:
+        """Predict the value of all eligible ads below beams."""
+        pairs = eligible_ads_below(self.trie, self.requests.eligible_BA, beams.row_M, beams.node_M)
+        return predict_values(
+            self.valuer, self.state, self.requests, self.ad_table, self.trie, pairs
+        )
+
+    def _with_root_draws(self, beams: Beams) -> Beams:
+        """Perturb the choice of the head, the first choice of a sample."""
+        log_weight_J = self.policy.head_weights_J.to(torch.float64).log()
+        noise_M = self._noise(beams.row_M, beams.head_M, beams.node_M)
+        return beams._replace(draw_M=log_weight_J[beams.head_M] + noise_M)
+
+    def _draws(self, beams: Beams, found: Extensions, logp_C: Tensor) -> Tensor:
+        """Perturb the extensions of beams."""
+        log_weight_J = self.policy.head_weights_J.to(torch.float64).log()
+        head_C = beams.head_M[found.beam_C]
+        noise_C = self._noise(beams.row_M[found.beam_C], head_C, found.node_C)
+        return perturb_children(beams.draw_M, found.beam_C, log_weight_J[head_C] + logp_C, noise_C)
+
+    def _noise(self, row_C: Tensor, head_C: Tensor, node_C: Tensor) -> Tensor:
+        """Draw keyed noise for (request, head, node) triples."""
+        return gumbel_noise(
+            self.seed, self.requests.request_key_B[row_C.cpu().numpy()], head_C, node_C
+        )
+
+
+def _no_candidates(trie: Trie) -> Candidates:
+    """Make an empty result."""
+    device = trie.ad_key_A.device
+    none = torch.zeros(0, dtype=torch.int64, device=device)
+    by_level = torch.zeros((0, trie.num_levels), dtype=torch.int64, device=device)
+    return Candidates(
+        row_M=none,
+        position_M=none,
+        rank_M=none,
+        ad_key_M=none,
+        head_M=none,
+        path_ML=by_level,
+        logp_ML=by_level.to(torch.float32),
+        legal_count_ML=by_level,
+        score_M=none.to(torch.float32),
+        final_value_M=none.to(torch.float64),
+    )

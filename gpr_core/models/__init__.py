@@ -1,0 +1,1 @@
+"""The GPR model: inputs, HSD, PTD, HTE, and its checkpoints."""

@@ -1,0 +1,223 @@
+"""Parallel heads that generate one code path each, level by level.
+
+The decoder input of head j is [thoughts, refined, bos_j, E_1[z_1], .., E_{L-1}[z_{L-1}]]. Thoughts
+and refined token come first and see no head: they are computed once per readout and shared.
+
+Letters: B users, T memory tokens, D width, H attention heads, E head width, J heads, K thinking
+tokens, L levels, M flat rows (readouts), N flat rows (prefixes), P positions or codes of a prefix,
+S shared positions, U distinct prefixes, V codes, X readout-head pairs.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gpr_core.models.config import ModelConfig
+from gpr_core.models.decoder_layer import DecoderStack, KeyValue, access_memory
+from gpr_core.models.inputs import CodeEmbedding
+from gpr_core.models.token_aware import apply_by_kind
+
+
+class DecoderStart(NamedTuple):
+    """The part of decoding that does not depend on a prefix, computed once per readout.
+
+    Attributes:
+        memory: Per layer, keys and values of the memory, one row per user.
+        row_batch_M: [M] int64, user of each readout.
+        visible_MT: [M, T] bool, memory tokens that each readout may read.
+        shared: Per layer, keys and values of the thoughts and the refined token, one row per
+            readout.
+        bos: Per layer, keys and values at bos, one row per readout and head, in (m, j) order.
+        hidden_XD: [M * J, D] float, hidden states at bos; they predict level 1.
+    """
+
+    memory: tuple[KeyValue, ...]
+    row_batch_M: Tensor
+    visible_MT: Tensor
+    shared: tuple[KeyValue, ...]
+    bos: tuple[KeyValue, ...]
+    hidden_XD: Tensor
+
+
+class _Level(NamedTuple):
+    """Distinct prefixes of one length.
+
+    Attributes:
+        row_U: [U] int64, readout of each.
+        past: Per layer, keys and values of all its positions.
+    """
+
+    row_U: Tensor
+    past: tuple[KeyValue, ...]
+
+
+class CodeDecoder(nn.Module):
+    """Generates code paths with J heads that never see one another.
+
+    Args:
+        config: Sizes.
+        num_levels: L.
+
+    Source:
+        Paper sections 2.2 and 3.1 (separate projection layers per head); specification 3.6.3.
+    """
+
+    def __init__(self, config: ModelConfig, num_levels: int) -> None:
+        super().__init__()
+        width, heads = config.width, config.num_heads
+        scale = width**-0.5
+        self.num_heads = heads
+        self.slot_SD = nn.Parameter(torch.randn(config.num_thoughts + 1, width) * scale)
+        self.project_bos = nn.Linear(width, heads * width)
+        self.head_JD = nn.Parameter(torch.randn(heads, width) * scale)
+        # The last code of a path is never an input.
+        self.level_PD = nn.Parameter(torch.randn(num_levels - 1, width) * scale)
+        self.decoder = DecoderStack(config)
+        self.norm = nn.LayerNorm(width)
+        self.project_out_JDD = nn.Parameter(
+            torch.empty(heads, width, width).uniform_(-scale, scale)
+        )
+
+    def start(
+        self,
+        condition: tuple[Tensor, Tensor, Tensor],
+        memory_BTD: Tensor,
+        row_batch_M: Tensor,
+        visible_MT: Tensor,
+    ) -> DecoderStart:
+        """Run the positions that every prefix of a readout shares.
+
+        Args:
+            condition: Thoughts [M, K, D], their sum [M, D] and the refined token [M, D], float.
+            memory_BTD: [B, T, D] float, intent embeddings.
+            row_batch_M: [M] int64, user of each readout.
+            visible_MT: [M, T] bool, memory tokens that each readout may read.
+
+        Returns:
+            Keys, values and the hidden states that predict level 1.
+        """
+        thought_MKD, intent_MD, refined_MD = condition
+        shared_MSD = torch.cat([thought_MKD, refined_MD[:, None]], dim=1) + self.slot_SD
+        bos_MJD = self.project_bos(intent_MD + refined_MD).view(-1, *self.head_JD.shape)
+        x_MPD = torch.cat([shared_MSD, bos_MJD + self.head_JD], dim=1)
+        mask_PP = self._start_mask(shared_MSD.shape[1], x_MPD.device)
+        access = access_memory(row_batch_M, visible_MT, len(memory_BTD))
+        memories, shared, bos = [], [], []
+        for layer in self.decoder.layers:
+            memory = layer.read_memory(memory_BTD)
+            x_MPD, own = layer(x_MPD, mask_PS=mask_PP, past=None, memory=memory, access=access)
+            memories.append(memory)
+            shared.append(KeyValue(*(part[:, :, : len(self.slot_SD)] for part in own)))
+            bos.append(KeyValue(*(self._bos_rows(part) for part in own)))
+        hidden_XD = x_MPD[:, len(self.slot_SD) :].flatten(0, 1)
+        return DecoderStart(
+            tuple(memories), row_batch_M, visible_MT, tuple(shared), tuple(bos), hidden_XD
+        )
+
+    def hidden(
+        self,
+        start: DecoderStart,
+        rows_N: Tensor,
+        heads_N: Tensor,
+        codes_NP: Tensor,
+        codes: CodeEmbedding,
+    ) -> list[Tensor]:
+        """Run the codes of prefixes; equal prefixes of one readout and head are run once.
+
+        Args:
+            start: What the prefixes share.
+            rows_N: [N] int64, readout of each prefix.
+            heads_N: [N] int64, head of each prefix.
+            codes_NP: [N, P] int64, its codes, P may be 0.
+            codes: Code tables.
+
+        Returns:
+            P + 1 tensors [N, D] float, hidden states; tensor p predicts level p + 1.
+        """
+        node_N = rows_N * self.num_heads + heads_N
+        found = [start.hidden_XD.index_select(0, node_N)]
+        level = self._roots(start)
+        for position in range(codes_NP.shape[1]):
+            size = codes.codebook_sizes[position]
+            child_U, node_N = torch.unique(
+                node_N * size + codes_NP[:, position], return_inverse=True
+            )
+            embedded_UPD = codes.level(position).index_select(0, child_U % size)[:, None]
+            level, hidden_UD = self._descend(
+                start, level, child_U // size, embedded_UPD + self.level_PD[position]
+            )
+            found.append(hidden_UD.index_select(0, node_N))
+        return found
+
+    def logits(self, hidden_ND: Tensor, heads_N: Tensor, table_VD: Tensor) -> Tensor:
+        """Score the codes of one level.
+
+        Args:
+            hidden_ND: [N, D] float, hidden states.
+            heads_N: [N] int64, head of each row.
+            table_VD: [V, D] float, embeddings of the codes of the level.
+
+        Returns:
+            [N, V] float, raw logits.
+        """
+        order_N = torch.argsort(heads_N, stable=True)
+        sizes = tuple(torch.bincount(heads_N, minlength=self.num_heads).tolist())
+        sorted_ND = self.norm(hidden_ND).index_select(0, order_N)
+        projected_ND = apply_by_kind(
+            sorted_ND, sizes, lambda head, x_gD: x_gD @ self.project_out_JDD[head]
+        )
+        back_N = torch.argsort(order_N)
+        logits_NV: Tensor = projected_ND.index_select(0, back_N) @ table_VD.T
+        return logits_NV
+
+    def _roots(self, start: DecoderStart) -> "_Level":
+        """Make the level of empty prefixes: one node per readout and head."""
+        num_rows = len(start.row_batch_M)
+        row_X = torch.arange(num_rows, device=start.row_batch_M.device)
+        row_X = row_X.repeat_interleave(self.num_heads)
+        past = tuple(
+            KeyValue(
+                *(
+                    torch.cat([shared_M.index_select(0, row_X), bos_X], dim=2)
+                    for shared_M, bos_X in zip(shared, bos, strict=True)
+                )
+            )
+            for shared, bos in zip(start.shared, start.bos, strict=True)
+        )
+        return _Level(row_X, past)
+
+    def _descend(
+        self, start: DecoderStart, parents: "_Level", parent_U: Tensor, x_UPD: Tensor
+    ) -> tuple["_Level", Tensor]:
+        """Run one more code: the level of the children, and their hidden states [U, D]."""
+        row_U = parents.row_U.index_select(0, parent_U)
+        access = access_memory(
+            start.row_batch_M.index_select(0, row_U),
+            start.visible_MT.index_select(0, row_U),
+            start.memory[0].key_NHSE.shape[0],
+        )
+        pasts = []
+        for idx, layer in enumerate(self.decoder.layers):
+            past = KeyValue(*(part.index_select(0, parent_U) for part in parents.past[idx]))
+            everything = torch.ones(
+                1, past.key_NHSE.shape[2] + 1, dtype=torch.bool, device=x_UPD.device
+            )
+            x_UPD, seen = layer(
+                x_UPD, mask_PS=everything, past=past, memory=start.memory[idx], access=access
+            )
+            pasts.append(seen)
+        return _Level(row_U, tuple(pasts)), x_UPD[:, 0]
+
+    def _start_mask(self, num_shared: int, device: torch.device) -> Tensor:
+        """Let shared positions see the past, and each bos the shared positions and itself."""
+        positions = num_shared + self.num_heads
+        visible_PP = torch.ones(positions, positions, dtype=torch.bool, device=device).tril()
+        visible_PP[num_shared:, num_shared:] = torch.eye(
+            self.num_heads, dtype=torch.bool, device=device
+        )
+        return visible_PP
+
+    def _bos_rows(self, part_MHPE: Tensor) -> Tensor:
+        """Turn the bos positions of M readouts into [M * J, H, 1, E]."""
+        return part_MHPE[:, :, len(self.slot_SD) :].transpose(1, 2).flatten(0, 1)[:, :, None]

@@ -1,0 +1,69 @@
+"""Size and switches of the GPR model."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gpr_core.support.errors import ConfigError
+from gpr_core.support.shapes import check_range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """Architecture of GPR; the defaults are the preset `tiny`.
+
+    Source: specification 3 and appendix C; the paper prints no sizes.
+    """
+
+    width: int = 64
+    """Width D of token embeddings, hidden states and intent; a multiple of `attention_heads`."""
+    attention_heads: int = 4
+    """Attention heads H of every attention."""
+    hsd_layers: int = 4
+    """Blocks of the sequence-wise decoder, 1 or more."""
+    ptd_layers: int = 2
+    """Layers of thinking, and again of code generation, 1 or more."""
+    ffn_multiple: int = 2
+    """Hidden width of a feed-forward network as a multiple of `width`."""
+    num_thoughts: int = 4
+    """Thinking tokens K (paper: K, value not printed)."""
+    num_heads: int = 4
+    """Parallel prediction heads J (paper: N = 4); 1 is next-token prediction."""
+    mask: Literal["segment_hybrid", "causal"] = "segment_hybrid"
+    """Which tokens see each other in the sequence-wise decoder."""
+    token_aware_norm: bool = True
+    """Own normalization per token kind; false is one shared copy."""
+    token_aware_ffn: bool = True
+    """Own feed-forward network per token kind; false is one shared copy."""
+    norm_before_gate: bool = True
+    """Normalize the attended values before the gate (HSTU); false is the printed Eq 1."""
+    max_distance: int = 64
+    """Token distance from which on all positions share one attention bias."""
+    memory_tokens: int = 64
+    """Latest tokens, the readout included, that the token-wise decoder may read, beside the user
+    token in force."""
+    dropout: float = 0.1
+    """Dropout rate of every residual branch during training, in [0, 0.9]."""
+
+    def __post_init__(self) -> None:
+        """Check ranges and the combination of width and heads."""
+        for name, low, high in (
+            ("width", 4, 4096),
+            ("attention_heads", 1, 64),
+            ("hsd_layers", 1, 64),
+            ("ptd_layers", 1, 64),
+            ("ffn_multiple", 1, 16),
+            ("num_thoughts", 1, 64),
+            ("num_heads", 1, 64),
+            ("max_distance", 1, 65536),
+            ("memory_tokens", 1, 65536),
+            ("dropout", 0.0, 0.9),
+        ):
+            check_range(name, getattr(self, name), low, high)
+        if self.width % self.attention_heads:
+            raise ConfigError(
+                f"width {self.width} is not a multiple of attention_heads {self.attention_heads}",
+                fix=f"set width to a multiple of {self.attention_heads}",
+            )
+
+
+DEFAULTS = ModelConfig()

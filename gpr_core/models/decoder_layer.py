@@ -1,0 +1,181 @@
+"""A Transformer decoder layer whose rows read the memory of their user.
+
+Several rows (readouts, heads, beams) belong to one user. Their queries are put side by side against
+the one set of keys and values of that user, so a memory is projected once and never copied.
+
+Letters: B users, T memory tokens, D width, H attention heads, E head width, N flat rows, P own
+positions, S earlier positions, C rows of one user (padded).
+"""
+
+from typing import NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gpr_core.models.attention import attention, merge_heads, split_heads
+from gpr_core.models.config import ModelConfig
+
+
+class KeyValue(NamedTuple):
+    """Keys and values of one layer.
+
+    Attributes:
+        key_NHSE: [N, H, S, E] float.
+        value_NHSE: [N, H, S, E] float.
+    """
+
+    key_NHSE: Tensor
+    value_NHSE: Tensor
+
+
+class MemoryAccess(NamedTuple):
+    """Which row stands in which slot of its user, and what it may read.
+
+    Attributes:
+        slot_N: [N] int64, slot of each row in the flattened [B * C] grid.
+        row_Z: [B * C] int64, row in each slot; N where the slot is empty.
+        visible_BCT: [B, C, T] bool, True where the row may read; all True in empty slots.
+    """
+
+    slot_N: Tensor
+    row_Z: Tensor
+    visible_BCT: Tensor
+
+
+def access_memory(row_batch_N: Tensor, visible_NT: Tensor, num_users: int) -> MemoryAccess:
+    """Arrange rows by user.
+
+    Args:
+        row_batch_N: [N] int64, user of each row.
+        visible_NT: [N, T] bool, memory tokens that each row may read, at least one.
+        num_users: B.
+
+    Returns:
+        The arrangement; C is the largest number of rows of one user.
+    """
+    num_rows = len(row_batch_N)
+    count_B = torch.bincount(row_batch_N, minlength=num_users)
+    slots = int(count_B.max())
+    order_N = torch.argsort(row_batch_N, stable=True)
+    sorted_batch_N = row_batch_N[order_N]
+    first_B = count_B.cumsum(0) - count_B
+    position_N = torch.arange(num_rows, device=order_N.device) - first_B[sorted_batch_N]
+    slot_N = torch.empty_like(order_N)
+    slot_N[order_N] = sorted_batch_N * slots + position_N
+    row_Z = torch.full((num_users * slots,), num_rows, device=order_N.device)
+    row_Z[slot_N] = torch.arange(num_rows, device=order_N.device)
+    # An empty slot reads everything, so that its softmax is not over an empty set.
+    padded = torch.cat([visible_NT, torch.ones_like(visible_NT[:1])])
+    visible_BCT = padded.index_select(0, row_Z).view(num_users, slots, -1)
+    return MemoryAccess(slot_N, row_Z, visible_BCT)
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention over own positions, cross-attention to the memory, feed-forward.
+
+    Args:
+        config: Sizes and dropout.
+
+    Source:
+        Specification 3.6; normalization before each part and SwiGLU are our own choice.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.num_heads = config.attention_heads
+        self.norm_self = nn.LayerNorm(width)
+        self.project_self = nn.Linear(width, 3 * width, bias=False)
+        self.merge_self = nn.Linear(width, width, bias=False)
+        self.norm_cross = nn.LayerNorm(width)
+        self.project_query = nn.Linear(width, width, bias=False)
+        self.project_memory = nn.Linear(width, 2 * width, bias=False)
+        self.merge_cross = nn.Linear(width, width, bias=False)
+        self.norm_feed_forward = nn.LayerNorm(width)
+        self.inner = nn.Linear(width, 2 * config.ffn_multiple * width, bias=False)
+        self.outer = nn.Linear(config.ffn_multiple * width, width, bias=False)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def read_memory(self, memory_BTD: Tensor) -> KeyValue:
+        """Project the memory to keys and values, once for all rows that read it.
+
+        Args:
+            memory_BTD: [B, T, D] float, intent embeddings.
+
+        Returns:
+            Keys and values, one row per user.
+        """
+        key, value = self.project_memory(memory_BTD).chunk(2, dim=-1)
+        return KeyValue(split_heads(key, self.num_heads), split_heads(value, self.num_heads))
+
+    def forward(
+        self,
+        x_NPD: Tensor,
+        *,
+        mask_PS: Tensor,
+        past: KeyValue | None,
+        memory: KeyValue,
+        access: MemoryAccess,
+    ) -> tuple[Tensor, KeyValue]:
+        """Apply the layer to P positions of each row.
+
+        Args:
+            x_NPD: [N, P, D] float.
+            mask_PS: [P, S + P] bool, True where a position sees an earlier or own one.
+            past: Keys and values of S earlier positions of each row, None for S = 0.
+            memory: Keys and values of the memory, one row per user.
+            access: Which user's memory each row reads, and how much of it.
+
+        Returns:
+            [N, P, D] float, and the keys and values of all S + P positions.
+        """
+        query, key, value = (
+            split_heads(part_NPD, self.num_heads)
+            for part_NPD in self.project_self(self.norm_self(x_NPD)).chunk(3, dim=-1)
+        )
+        if past is not None:
+            key = torch.cat([past.key_NHSE, key], dim=2)
+            value = torch.cat([past.value_NHSE, value], dim=2)
+        attended = merge_heads(attention(query, key, value, mask=mask_PS))
+        seen = KeyValue(key, value)
+        x_NPD = x_NPD + self.dropout(self.merge_self(attended))
+        x_NPD = x_NPD + self.dropout(self._cross_attend(x_NPD, memory, access))
+        gate, inner = self.inner(self.norm_feed_forward(x_NPD)).chunk(2, dim=-1)
+        return x_NPD + self.dropout(self.outer(F.silu(gate) * inner)), seen
+
+    def _cross_attend(self, x_NPD: Tensor, memory: KeyValue, access: MemoryAccess) -> Tensor:
+        """Let every position of every row read the memory of its user."""
+        users, slots, _ = access.visible_BCT.shape
+        positions = x_NPD.shape[1]
+        query_NX = self.project_query(self.norm_cross(x_NPD)).flatten(1)
+        padded = torch.cat([query_NX, query_NX.new_zeros(1, query_NX.shape[1])])
+        query_BQD = padded.index_select(0, access.row_Z).view(users, slots * positions, -1)
+        mask_BQT = access.visible_BCT.repeat_interleave(positions, dim=1)
+        attended = attention(
+            split_heads(query_BQD, self.num_heads),
+            memory.key_NHSE,
+            memory.value_NHSE,
+            mask=mask_BQT[:, None],
+        )
+        grid_ZX = merge_heads(attended).reshape(users * slots, -1)
+        read_NPD = grid_ZX.index_select(0, access.slot_N).view_as(x_NPD)
+        merged: Tensor = self.merge_cross(read_NPD)
+        return merged
+
+
+class DecoderStack(nn.Module):
+    """Decoder layers in order.
+
+    Args:
+        config: Sizes, the number of layers among them.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.stack = nn.ModuleList(DecoderLayer(config) for _ in range(config.ptd_layers))
+
+    @property
+    def layers(self) -> list[DecoderLayer]:
+        """The layers with their type."""
+        return cast("list[DecoderLayer]", list(self.stack))

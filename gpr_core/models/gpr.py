@@ -1,0 +1,284 @@
+"""GPR: one model that reads a user's journey, generates ads and values them.
+
+    tokens -> inputs -> HSD (hybrid attention, token-aware norm and FFN) -> intent embeddings
+    intent embeddings, cut at a request -> PTD: think -> refine -> generate code paths (J heads)
+    readout, thoughts, refined token, detached -> HTE: value of prefixes and items
+
+Letters: B users, T tokens, R readouts, L levels, J heads, V codes, D width, K thinking tokens,
+M flat rows (valid readouts in (b, r) order), N flat rows (prefixes or items), P codes of a prefix,
+F ad features, X inputs of the evaluator.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gpr_core.features.batch import TimelineBatch
+from gpr_core.models.attention import relate
+from gpr_core.models.config import ModelConfig
+from gpr_core.models.hsd import HSD
+from gpr_core.models.hte import HTE, ItemValues
+from gpr_core.models.inputs import CodeEmbedding, TokenInputs
+from gpr_core.models.masks import causal_mask, memory_mask, segment_hybrid_mask
+from gpr_core.models.ptd import PTD, Intent
+from gpr_core.models.token_aware import group_tokens
+from gpr_core.support.errors import ShapeError
+from gpr_core.support.shapes import check_range, check_shape
+
+
+class ReadoutState(NamedTuple):
+    """What the model knows at each valid readout of a batch.
+
+    Attributes:
+        readout_MD: [M, D] float, intent embedding at the request, h.
+        intent: Thoughts, their sum c, refined token r, and the state for generation.
+        value_state_MX: [M, 3 * D] float, (h, c, r) without gradient: the input of all values.
+        row_batch_M: [M] int64, user of each readout.
+    """
+
+    readout_MD: Tensor
+    intent: Intent
+    value_state_MX: Tensor
+    row_batch_M: Tensor
+
+
+class GPR(nn.Module):
+    """Generative Pre-trained Recommender; policy and valuer in one model.
+
+    Weights are drawn from torch's global stream: seed it before making a model.
+
+    Args:
+        config: Sizes and switches.
+        codebook_sizes: V of each of the L code levels.
+
+    Raises:
+        ConfigError: If there is no level or a codebook is empty.
+
+    Source:
+        Paper section 2.2 (HHD = HSD + PTD + HTE); specification 3.
+    """
+
+    head_weights_J: Tensor
+    value_mean: Tensor
+    value_std: Tensor
+
+    def __init__(self, config: ModelConfig, codebook_sizes: Sequence[int]) -> None:
+        super().__init__()
+        check_range("number of code levels", len(codebook_sizes), 1, 16)
+        for level, size in enumerate(codebook_sizes):
+            check_range(f"codebook_sizes[{level}]", size, 1, 32767)
+        self.config = config
+        self.codebook_sizes = tuple(int(size) for size in codebook_sizes)
+        self.codes = CodeEmbedding(self.codebook_sizes, config.width)
+        self.inputs = TokenInputs(self.codebook_sizes, config.width)
+        self.hsd = HSD(config)
+        self.ptd = PTD(config, len(self.codebook_sizes))
+        self.hte = HTE(config, self.codebook_sizes)
+        heads = config.num_heads
+        # Simplex weights of the heads; the trainer moves them in closed form, never by gradient.
+        self.register_buffer("head_weights_J", torch.full((heads,), 1.0 / heads))
+        # Mean and standard deviation of final_value in training: values are in these units.
+        self.register_buffer("value_mean", torch.zeros(()))
+        self.register_buffer("value_std", torch.ones(()))
+
+    @property
+    def num_levels(self) -> int:
+        """Code levels L."""
+        return len(self.codebook_sizes)
+
+    def read(self, batch: TimelineBatch) -> ReadoutState:
+        """Read timelines and think about every request in them.
+
+        Args:
+            batch: Timelines; a readout depends only on tokens up to and including itself.
+
+        Returns:
+            One row per valid readout, in (user, readout) order.
+
+        Raises:
+            ShapeError: If a tensor has another shape than promised, or there is no valid readout.
+            ContractError: If a kind, field or code is outside its range, or a readout is not at an
+                environment token.
+        """
+        self.inputs.check(batch)
+        row_batch_M, column_M = torch.nonzero(batch.readout_BR >= 0, as_tuple=True)
+        if len(row_batch_M) == 0:
+            raise ShapeError(
+                "the batch has no valid readout, expected at least one",
+                where="TimelineBatch.readout_BR",
+                fix="drop users without requests from the batch",
+            )
+        position_M = batch.readout_BR[row_batch_M, column_M]
+        hidden_BTD = self._understand(batch)
+        visible_MT = memory_mask(batch.kind_BT, row_batch_M, position_M, self.config.memory_tokens)
+        flat_M = row_batch_M * hidden_BTD.shape[1] + position_M
+        readout_MD = hidden_BTD.flatten(0, 1).index_select(0, flat_M)
+        intent = self.ptd.read(readout_MD, hidden_BTD, row_batch_M, visible_MT)
+        value_state_MX = self.hte.state(readout_MD, intent.intent_MD, intent.refined_MD)
+        return ReadoutState(readout_MD, intent, value_state_MX, row_batch_M)
+
+    def path_logits(self, state: ReadoutState, paths_MJL: Tensor) -> tuple[Tensor, ...]:
+        """Score the codes of every level along given paths, one path per readout and head.
+
+        Args:
+            state: From `read`.
+            paths_MJL: [M, J, L] int64, target paths; any code in range where there is no target.
+
+        Returns:
+            L tensors; tensor l is [M, J, V_l] float, raw logits given the codes before level l.
+
+        Raises:
+            ShapeError: If the paths have another shape.
+        """
+        rows, heads = len(state.row_batch_M), self.config.num_heads
+        check_shape("paths_MJL", paths_MJL, (rows, heads, self.num_levels))
+        head_J = torch.arange(heads, device=paths_MJL.device)
+        row_M = torch.arange(rows, device=paths_MJL.device)
+        logits = self.candidate_logits(
+            state, row_M.repeat_interleave(heads), head_J.repeat(rows), paths_MJL.flatten(0, 1)
+        )
+        return tuple(level_NV.view(rows, heads, -1) for level_NV in logits)
+
+    def candidate_logits(
+        self, state: ReadoutState, rows_N: Tensor, heads_N: Tensor, paths_NL: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Score the codes of every level along any paths.
+
+        Args:
+            state: From `read`.
+            rows_N: [N] int64, readout of each path.
+            heads_N: [N] int64, head that generates it.
+            paths_NL: [N, L] int64.
+
+        Returns:
+            L tensors; tensor l is [N, V_l] float, equal to `child_logits` of the first l codes.
+
+        Raises:
+            ShapeError: If the arguments differ in N or the paths are not L long.
+        """
+        _check_rows(rows_N, heads_N, paths_NL)
+        check_shape("paths_NL", paths_NL, (None, self.num_levels))
+        hidden = self._hidden(state, rows_N, heads_N, paths_NL[:, :-1])
+        return tuple(
+            self.ptd.generate.logits(hidden_ND, heads_N, self.codes.level(level))
+            for level, hidden_ND in enumerate(hidden)
+        )
+
+    def child_logits(
+        self, state: ReadoutState, rows_N: Tensor, heads_N: Tensor, codes_NP: Tensor
+    ) -> Tensor:
+        """Score the next code after prefixes.
+
+        Args:
+            state: From `read`.
+            rows_N: [N] int64, readout of each prefix.
+            heads_N: [N] int64, head that generates it.
+            codes_NP: [N, P] int64, its codes, 0 <= P < L.
+
+        Returns:
+            [N, V of level P] float, raw logits.
+
+        Raises:
+            ShapeError: If the arguments differ in N or the prefix is complete.
+        """
+        _check_rows(rows_N, heads_N, codes_NP)
+        self._check_length(codes_NP, self.num_levels - 1)
+        hidden = self._hidden(state, rows_N, heads_N, codes_NP)
+        table_VD = self.codes.level(codes_NP.shape[1])
+        return self.ptd.generate.logits(hidden[-1], heads_N, table_VD)
+
+    def prefix_values(self, state: ReadoutState, rows_N: Tensor, codes_NP: Tensor) -> Tensor:
+        """Value of states after P codes, the critic V of reinforcement learning.
+
+        Args:
+            state: From `read`.
+            rows_N: [N] int64, readout of each prefix.
+            codes_NP: [N, P] int64, its codes, 0 <= P <= L.
+
+        Returns:
+            [N] float: (final_value - value_mean) / value_std, predicted. No gradient reaches HSD
+            or PTD.
+
+        Raises:
+            ShapeError: If the arguments differ in N or the prefix is too long.
+        """
+        _check_rows(rows_N, rows_N, codes_NP)
+        self._check_length(codes_NP, self.num_levels)
+        return self.hte.prefix_values(state.value_state_MX, rows_N, codes_NP)
+
+    def child_values(self, state: ReadoutState, rows_N: Tensor, codes_NP: Tensor) -> Tensor:
+        """Values of all one-code continuations of prefixes, for pruning.
+
+        Args:
+            state: From `read`.
+            rows_N: [N] int64, readout of each prefix.
+            codes_NP: [N, P] int64, its codes, 0 <= P < L.
+
+        Returns:
+            [N, V of level P] float, in the units of `prefix_values`.
+
+        Raises:
+            ShapeError: If the arguments differ in N or the prefix is complete.
+        """
+        _check_rows(rows_N, rows_N, codes_NP)
+        self._check_length(codes_NP, self.num_levels - 1)
+        return self.hte.child_values(state.value_state_MX, rows_N, codes_NP)
+
+    def item_values(
+        self, state: ReadoutState, rows_N: Tensor, paths_NL: Tensor, ad_features_NF: Tensor
+    ) -> ItemValues:
+        """Predict click, conversion and hide of ads.
+
+        Args:
+            state: From `read`.
+            rows_N: [N] int64, readout of each ad.
+            paths_NL: [N, L] int64, code path of the ad.
+            ad_features_NF: [N, 5] int64: bid_type, price_bucket, ad_age_bucket, category, brand.
+
+        Returns:
+            Probabilities and logits.
+
+        Raises:
+            ShapeError: If the arguments differ in N or have another width.
+        """
+        _check_rows(rows_N, rows_N, paths_NL)
+        check_shape("paths_NL", paths_NL, (None, self.num_levels))
+        check_shape("ad_features_NF", ad_features_NF, (len(rows_N), 5))
+        return self.hte.item_values(state.value_state_MX, rows_N, paths_NL, ad_features_NF)
+
+    def _understand(self, batch: TimelineBatch) -> Tensor:
+        """Run inputs and HSD: [B, T, D] intent embeddings."""
+        groups = group_tokens(batch.kind_BT)
+        if self.config.mask == "segment_hybrid":
+            visible_BTT = segment_hybrid_mask(batch.kind_BT, batch.seg_BT)
+        else:
+            visible_BTT = causal_mask(batch.kind_BT)
+        relation = relate(batch.ts_BT, visible_BTT, self.config.max_distance)
+        embedded_GD = self.inputs(batch, groups, self.codes)
+        hidden_BTD: Tensor = self.hsd(embedded_GD, groups, relation)
+        return hidden_BTD
+
+    def _hidden(
+        self, state: ReadoutState, rows_N: Tensor, heads_N: Tensor, codes_NP: Tensor
+    ) -> list[Tensor]:
+        """Hidden states before each next code of prefixes: P + 1 tensors [N, D]."""
+        start = state.intent.start
+        return self.ptd.generate.hidden(start, rows_N, heads_N, codes_NP, self.codes)
+
+    def _check_length(self, codes_NP: Tensor, longest: int) -> None:
+        """Refuse prefixes that are too long."""
+        if codes_NP.shape[1] > longest:
+            raise ShapeError(
+                f"codes_NP has {codes_NP.shape[1]} codes per row, expected at most {longest}",
+                where="codes_NP",
+                fix="a complete path has no next code",
+            )
+
+
+def _check_rows(rows_N: Tensor, heads_N: Tensor, codes_NP: Tensor) -> None:
+    """Check that all arguments describe the same N rows."""
+    check_shape("rows_N", rows_N, (len(codes_NP),))
+    check_shape("heads_N", heads_N, (len(codes_NP),))
+    check_shape("codes_NP", codes_NP, (len(codes_NP), None))

@@ -1,0 +1,85 @@
+"""Which token may see which in the sequence-wise decoder, and which ones a readout may read.
+
+Letters: B users, T tokens, R readouts, M flat rows (valid readouts in (b, r) order).
+"""
+
+import torch
+from torch import Tensor
+
+from gpr_core.data.tables import TokenKind
+
+
+def causal_mask(kind_BT: Tensor) -> Tensor:
+    """Let every token see itself and what came before.
+
+    Args:
+        kind_BT: [B, T] int64, `TokenKind`.
+
+    Returns:
+        [B, T, T] bool, True where query i (second axis) may see key j (third axis). A padding
+        token sees only itself, so that no row is empty.
+    """
+    valid_BT = kind_BT != TokenKind.PAD
+    position_T = torch.arange(kind_BT.shape[1], device=kind_BT.device)
+    before_TT = position_T[:, None] >= position_T[None, :]
+    visible_BTT = before_TT & valid_BT[:, :, None] & valid_BT[:, None, :]
+    return visible_BTT | (position_T[:, None] == position_T[None, :])
+
+
+def segment_hybrid_mask(kind_BT: Tensor, seg_BT: Tensor) -> Tensor:
+    """Let the prompt tokens of one request see one another, and everything else only the past.
+
+    The printed Eq 2 leaves i = j undefined and, with several requests in one sequence, shows the
+    prompt of later requests to earlier readouts. A segment ends with the environment token of its
+    request, so a readout is the last token of its segment and, at any depth, depends only on
+    tokens up to itself.
+
+    Args:
+        kind_BT: [B, T] int64, `TokenKind`.
+        seg_BT: [B, T] int64, number of environment tokens strictly before the position. Counting
+            item tokens instead would leak.
+
+    Returns:
+        [B, T, T] bool, True where query i (second axis) may see key j (third axis).
+
+    Source:
+        Paper Eq 2, in the reading of specification 3.3 (segment-hybrid mask).
+
+    Example:
+        >>> kind = torch.tensor([[0, 1, 2, 3]])  # user, organic, environment, item
+        >>> segment_hybrid_mask(kind, torch.tensor([[0, 0, 0, 1]]))[0].int().tolist()
+        [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
+    """
+    prompt_BT = (kind_BT != TokenKind.ITEM) & (kind_BT != TokenKind.PAD)
+    same_segment_BTT = seg_BT[:, :, None] == seg_BT[:, None, :]
+    both_prompt_BTT = prompt_BT[:, :, None] & prompt_BT[:, None, :]
+    return causal_mask(kind_BT) | (same_segment_BTT & both_prompt_BTT)
+
+
+def memory_mask(
+    kind_BT: Tensor, row_batch_M: Tensor, position_M: Tensor, memory_tokens: int
+) -> Tensor:
+    """Say which hidden states each readout may read as its memory.
+
+    Hidden states after the readout know the future, so the cut is mandatory.
+
+    Args:
+        kind_BT: [B, T] int64, `TokenKind`.
+        row_batch_M: [M] int64, user of each readout.
+        position_M: [M] int64, position of each readout in its sequence.
+        memory_tokens: How many of the latest tokens are kept, the readout included.
+
+    Returns:
+        [M, T] bool, True for the latest tokens up to the readout and for the user token in force,
+        which is the last one at or before it.
+
+    Source:
+        Specification 3.6 (causal cut, last tokens plus U).
+    """
+    kind_MT = kind_BT.index_select(0, row_batch_M)
+    position_T = torch.arange(kind_BT.shape[1], device=kind_BT.device)
+    past_MT = (position_T[None, :] <= position_M[:, None]) & (kind_MT != TokenKind.PAD)
+    recent_MT = position_T[None, :] > position_M[:, None] - memory_tokens
+    user_MT = past_MT & (kind_MT == TokenKind.USER)
+    last_user_M = torch.where(user_MT, position_T, -1).amax(dim=1)
+    return (past_MT & recent_MT) | (user_MT & (position_T[None, :] == last_user_M[:, None]))

@@ -1,0 +1,70 @@
+"""Progressive Token-wise Decoder: think, refine, generate.
+
+Letters: B users, T tokens, D width, K thinking tokens, M flat rows (readouts).
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from gpr_core.models.code_decoder import CodeDecoder, DecoderStart
+from gpr_core.models.config import ModelConfig
+from gpr_core.models.decoder_layer import access_memory
+from gpr_core.models.thinking import Thinking
+
+
+class Intent(NamedTuple):
+    """What the decoder has understood about M readouts.
+
+    Attributes:
+        thought_MKD: [M, K, D] float, thinking tokens.
+        intent_MD: [M, D] float, their sum, c.
+        refined_MD: [M, D] float, refined token, r.
+        start: State from which codes are generated.
+    """
+
+    thought_MKD: Tensor
+    intent_MD: Tensor
+    refined_MD: Tensor
+    start: DecoderStart
+
+
+class PTD(nn.Module):
+    """Thinking tokens, a refined token, and code paths generated from both.
+
+    Args:
+        config: Sizes.
+        num_levels: L.
+
+    Source:
+        Paper section 2.2; specification 3.6 with `refine: off`, where r = W c.
+    """
+
+    def __init__(self, config: ModelConfig, num_levels: int) -> None:
+        super().__init__()
+        self.think = Thinking(config)
+        self.refine = nn.Linear(config.width, config.width, bias=False)
+        self.generate = CodeDecoder(config, num_levels)
+
+    def read(
+        self, readout_MD: Tensor, memory_BTD: Tensor, row_batch_M: Tensor, visible_MT: Tensor
+    ) -> Intent:
+        """Think and refine for every readout.
+
+        Args:
+            readout_MD: [M, D] float, intent embedding at each request.
+            memory_BTD: [B, T, D] float, intent embeddings of whole sequences.
+            row_batch_M: [M] int64, user of each readout.
+            visible_MT: [M, T] bool, causal cut: the states that each readout may read.
+
+        Returns:
+            Thoughts, condition and the state for generation.
+        """
+        access = access_memory(row_batch_M, visible_MT, len(memory_BTD))
+        thought_MKD = self.think(readout_MD, memory_BTD, access)
+        intent_MD = thought_MKD.sum(dim=1)
+        refined_MD = self.refine(intent_MD)
+        start = self.generate.start(
+            (thought_MKD, intent_MD, refined_MD), memory_BTD, row_batch_M, visible_MT
+        )
+        return Intent(thought_MKD, intent_MD, refined_MD, start)

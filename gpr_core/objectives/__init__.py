@@ -1,0 +1,1 @@
+"""Objectives as pure functions: losses, rewards, advantages and the value of an ad."""

@@ -1,0 +1,42 @@
+"""The one softmax over legal codes, used by the losses, the decoder and the policy ratios."""
+
+import torch
+from torch import Tensor
+
+from gpr_core.support.errors import ShapeError
+
+
+def masked_log_softmax(logits_MV: Tensor, legal_MV: Tensor) -> Tensor:
+    """Normalize logits over the legal codes of each row.
+
+    A single legal code has log-probability exactly 0 and passes no gradient.
+
+    Args:
+        logits_MV: [..., V] float, raw logits of the codes of one level.
+        legal_MV: [..., V] bool, True where the code leads to an eligible ad.
+
+    Returns:
+        [..., V] log-probabilities; -inf for illegal codes, and for all codes of a row that has no
+        legal one.
+
+    Raises:
+        ShapeError: If the shapes differ.
+
+    Source:
+        Specification 3.6 (level-masked probability).
+
+    Example:
+        >>> logits = torch.zeros(1, 3)
+        >>> masked_log_softmax(logits, torch.tensor([[True, False, True]])).exp().tolist()
+        [[0.5, 0.0, 0.5]]
+    """
+    if logits_MV.shape != legal_MV.shape:
+        raise ShapeError(
+            f"logits have shape {list(logits_MV.shape)}, legal {list(legal_MV.shape)}",
+            where="masked_log_softmax",
+            fix="use the codebook size of the same level for both",
+        )
+    # A finite stand-in keeps gradients of rows without a legal code free of NaN.
+    lowest = torch.finfo(logits_MV.dtype).min
+    normalized = torch.log_softmax(logits_MV.masked_fill(~legal_MV, lowest), dim=-1)
+    return normalized.masked_fill(~legal_MV, float("-inf"))

@@ -1,0 +1,1 @@
+"""Support code that every other package may use: errors, configuration, seeds, hashes, files."""

@@ -1,0 +1,1 @@
+"""From item vectors to semantic ids: quantizers, their quality, their versions."""

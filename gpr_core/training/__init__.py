@@ -1,0 +1,1 @@
+"""Supervised and reinforcement training of the policy."""

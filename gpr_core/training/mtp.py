@@ -1,0 +1,82 @@
+"""Multi-token-prediction pre-training (stage 1).
+
+Source: paper section 3.1 and Eq 3; specification 3.7 and 4.1.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from gpr_core.models.gpr import GPR
+from gpr_core.support.progress import Progress
+from gpr_core.training.batches import BatchSource
+from gpr_core.training.config import MtpConfig
+from gpr_core.training.examples import Examples
+from gpr_core.training.loop import train
+from gpr_core.training.stages import Losses, make_task
+from gpr_core.training.supervised import fit_value_scale
+
+STAGE = "mtp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a training gets from the step that runs it.
+
+    Attributes:
+        seed: Run seed.
+        device: Where tensors live.
+        scratch: Folder of the training checkpoint.
+        progress: Where to report progress.
+    """
+
+    seed: int
+    device: str
+    scratch: Path
+    progress: Progress
+
+
+def pretrain(
+    model: GPR,
+    examples: Examples,
+    config: MtpConfig,
+    surroundings: Surroundings,
+    *,
+    continues: bool,
+) -> pa.Table:
+    """Train all heads on their targets and the value heads on logged outcomes.
+
+    Args:
+        model: Fresh, or with the champion's weights; changed in place.
+        examples: Targets, labels and sequences.
+        config: Parameters.
+        surroundings: Seed, device, scratch folder, progress.
+        continues: Whether the model starts from a champion: fewer epochs, a lower rate, and value
+            heads that keep their biases.
+
+    Returns:
+        The training curve.
+
+    Raises:
+        GateError: If a loss is not finite.
+        LegalityError: If a target was not active at its request.
+    """
+    optimizer, epochs = config.optimizer, config.epochs
+    if continues:
+        optimizer = replace(optimizer, learning_rate=config.continue_learning_rate)
+        epochs = config.continue_epochs
+    else:
+        fit_value_scale(model, examples)
+    source = BatchSource(
+        examples,
+        config.sequence,
+        optimizer,
+        seed=surroundings.seed,
+        stage=STAGE,
+        epochs=epochs,
+        device=surroundings.device,
+    )
+    losses = Losses(heads=config.heads, value=config.value_loss, use_omega=lambda _: False)
+    task = make_task(model, source, losses, stage=STAGE, seed=surroundings.seed)
+    return train(task, optimizer, scratch=surroundings.scratch, progress=surroundings.progress)

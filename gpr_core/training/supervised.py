@@ -1,0 +1,226 @@
+"""The loss of one supervised update, shared by pre-training and value-aware fine-tuning.
+
+    loss = L_MTP (Eq 3; Eq 4 with value weights) + item losses + level losses
+
+The last two reach the value heads only: their inputs carry no gradient.
+
+Letters: M flat rows (readouts), J heads, L levels, N flat rows (paths).
+
+Source: specification 3.8, 4.1, 4.2 and appendix D.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gpr_core.models.gpr import GPR, ReadoutState
+from gpr_core.objectives.code_loss import CodeLoss, code_loss, path_logp
+from gpr_core.objectives.head_weights import head_weights, update_average
+from gpr_core.training.batches import TrainBatch
+from gpr_core.training.config import HeadWeightConfig, ValueLossConfig
+from gpr_core.training.examples import Examples
+
+_SMALLEST_STD = 1e-6
+
+
+class SupervisedLoss(NamedTuple):
+    """Loss of a batch and its parts.
+
+    Attributes:
+        loss: Scalar to minimize.
+        code: Loss of the code paths, with the unweighted loss of each head.
+        item: Scalar without gradient, mean of the three outcome losses.
+        level: Scalar without gradient, squared error of the prefix values.
+    """
+
+    loss: Tensor
+    code: CodeLoss
+    item: Tensor
+    level: Tensor
+
+
+class HeadBalance(nn.Module):
+    """Running loss of each head, from which the head weights follow in closed form.
+
+    Args:
+        num_heads: Heads J.
+        config: Decay, rhythm and floor.
+    """
+
+    average_J: Tensor
+
+    def __init__(self, num_heads: int, config: HeadWeightConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("average_J", torch.full((num_heads,), torch.nan))
+
+    def observe(self, code: CodeLoss) -> None:
+        """Move the running losses towards those of a batch.
+
+        Args:
+            code: Losses of the batch.
+        """
+        self.average_J.copy_(
+            update_average(self.average_J, code.nll_J, code.count_J, decay=self.config.ema_decay)
+        )
+
+    def apply_to(self, model: GPR, update: int) -> None:
+        """Set the head weights, if it is time to.
+
+        Args:
+            model: Its `head_weights_J` is changed in place.
+            update: 0-based update that has just finished.
+        """
+        done = update + 1
+        if done > self.config.warmup_updates and done % self.config.update_every == 0:
+            weights_J = head_weights(
+                self.average_J,
+                adaptive_share=self.config.adaptive_share,
+                temperature=self.config.temperature,
+            )
+            model.head_weights_J.copy_(weights_J)
+
+
+def supervised_loss(
+    model: GPR, batch: TrainBatch, config: ValueLossConfig, *, use_omega: bool
+) -> SupervisedLoss:
+    """Compute the loss of one batch.
+
+    Args:
+        model: The model.
+        batch: Sequences and targets.
+        config: Weights of the value losses.
+        use_omega: Weigh each target by its value (Eq 4).
+
+    Returns:
+        The loss and its parts.
+
+    Raises:
+        LegalityError: If a target is not in its legal set.
+    """
+    state = model.read(batch.timeline)
+    logits = model.path_logits(state, batch.path_MJL)
+    logp_MJL = path_logp(logits, batch.path_MJL, batch.legal, batch.ok_MJ)
+    omega_MJ = batch.omega_MJ if use_omega else None
+    code = code_loss(logp_MJL, batch.ok_MJ, model.head_weights_J, omega_MJ)
+    item = item_loss(model, state, batch)
+    level = level_loss(model, state, batch)
+    loss = code.loss + config.item * item + config.level * level
+    return SupervisedLoss(loss, code, item.detach(), level.detach())
+
+
+def item_loss(model: GPR, state: ReadoutState, batch: TrainBatch) -> Tensor:
+    """Cross-entropy of click, click-and-conversion and hide of the exposed ad.
+
+    Conversions are predicted over all impressions, not over clicks only, which would select.
+
+    Args:
+        model: Its item heads are scored.
+        state: What it read from the batch.
+        batch: Exposed ads and matured outcomes.
+
+    Returns:
+        Scalar: sum of the three means over impressions whose outcome is known.
+
+    Source:
+        Specification 3.8 (entire-space modelling).
+    """
+    rows_N = torch.arange(len(batch.ts_M), device=batch.ts_M.device)
+    values = model.item_values(state, rows_N, batch.path_MJL[:, 0], batch.ad_feature_MF)
+    click_M, conversion_M, hide_M = batch.label_M3.unbind(1)
+    log_both_M = F.logsigmoid(values.ctr_logit_N) + F.logsigmoid(values.cvr_logit_N)
+    # 1 - p is taken in the log domain: p is near 0 for conversions and may round to 1 early on.
+    log_not_both_M = torch.log(-torch.expm1(log_both_M.clamp(max=-1e-6)))
+    losses_M3 = torch.stack(
+        [
+            F.binary_cross_entropy_with_logits(values.ctr_logit_N, click_M, reduction="none"),
+            -(conversion_M * log_both_M + (1 - conversion_M) * log_not_both_M),
+            F.binary_cross_entropy_with_logits(values.neg_logit_N, hide_M, reduction="none"),
+        ],
+        dim=1,
+    )
+    count_3 = batch.is_mature_M3.sum(0).clamp(min=1)
+    return (torch.where(batch.is_mature_M3, losses_M3, 0.0).sum(0) / count_3).sum()
+
+
+def level_loss(model: GPR, state: ReadoutState, batch: TrainBatch) -> Tensor:
+    """Squared error of the value of every proper prefix of the exposed ad's path.
+
+    Args:
+        model: Its prefix values are scored.
+        state: What it read from the batch.
+        batch: Exposed ads and their final values.
+
+    Returns:
+        Scalar, mean over requests and prefix lengths 0..L-1, standardized units.
+
+    Source:
+        Specification 3.8 (expectation under the logging policy).
+    """
+    rows_N = torch.arange(len(batch.ts_M), device=batch.ts_M.device)
+    target_M = (batch.value_M - model.value_mean) / model.value_std
+    errors = [
+        model.prefix_values(state, rows_N, batch.path_MJL[:, 0, :length]) - target_M
+        for length in range(model.num_levels)
+    ]
+    return torch.stack(errors).square().mean()
+
+
+def fit_value_scale(model: GPR, examples: Examples) -> None:
+    """Set what the value heads start from: mean and spread of values, base rates of outcomes.
+
+    Args:
+        model: `value_mean`, `value_std` and the biases of the item heads are changed in place.
+        examples: Decisions that enter the loss are counted.
+    """
+    value = examples.value_X[examples.is_loss_X]
+    model.value_mean.fill_(float(value.mean()))
+    model.value_std.fill_(max(float(value.std()), _SMALLEST_STD))
+    known_X3 = examples.is_mature_X3 & examples.is_loss_X[:, None]
+    # One pseudo-count each way keeps the logit finite when an outcome never happened.
+    happened = (examples.label_X3 * known_X3).sum(0) + 1.0
+    click, conversion, hide = happened / (known_X3.sum(0) + 2.0)
+    rates = torch.tensor([click, min(conversion / click, 0.5), hide], dtype=torch.float32)
+    with torch.no_grad():
+        model.hte.item_bias_X.copy_(torch.logit(rates))
+
+
+def curve_columns(num_heads: int) -> tuple[str, ...]:
+    """Name the numbers that `curve_numbers` gives.
+
+    Args:
+        num_heads: Heads J.
+
+    Returns:
+        Column names of the training curve.
+    """
+    heads = range(1, num_heads + 1)
+    return (
+        "code_loss",
+        "item_loss",
+        "level_loss",
+        *(f"nll_head_{head}" for head in heads),
+        *(f"weight_head_{head}" for head in heads),
+    )
+
+
+def curve_numbers(loss: SupervisedLoss, balance: HeadBalance, model: GPR) -> Mapping[str, float]:
+    """Collect what the training curve shows of one update.
+
+    The losses of the heads are unweighted running means per code, so that no change of the weights
+    can make the curve fall (T07).
+
+    Args:
+        loss: Loss of the batch.
+        balance: Running losses, the batch included.
+        model: Its head weights.
+
+    Returns:
+        Column -> number; NaN for the loss of a head that has had no target yet.
+    """
+    numbers = [float(loss.code.loss.detach()), float(loss.item), float(loss.level)]
+    numbers += balance.average_J.tolist() + model.head_weights_J.tolist()
+    return dict(zip(curve_columns(len(balance.average_J)), numbers, strict=True))

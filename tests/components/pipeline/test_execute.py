@@ -1,0 +1,153 @@
+"""The life of a step: nothing is visible before it is checked, and everything refused is named."""
+
+import fcntl
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from components.pipeline.manifest import MANIFEST
+from components.runtime.context import StepResult
+from components.runtime.exit_codes import ExitCode
+from gpr_core.support.errors import ArtifactError, ContractError
+from gpr_core.support.files import read_json
+from tests.components.pipeline.conftest import MAKE, USE, MakeConfig
+
+
+def status(steps, spec):
+    return read_json(steps.paths(spec).status)
+
+
+def test_a_step_publishes_its_artifact_with_manifest_gates_and_metrics(steps):
+    assert steps.run(MAKE) is ExitCode.DONE
+    folder = steps.workspace / "artifacts" / "numbers"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "gate_report.json",
+        "manifest.json",
+        "number.txt",
+    ]
+    assert read_json(steps.workspace / "metrics" / "make.json") == {"number": 3.0}
+    [gate] = read_json(folder / "gate_report.json")["gates"]
+    assert gate["demand"] == "the number is above zero"
+    assert gate["passed"] is True
+    assert status(steps, MAKE)["state"] == "done"
+
+
+def test_a_step_reads_what_another_published(steps):
+    steps.run(MAKE)
+    assert steps.run(USE) is ExitCode.DONE
+    assert (steps.workspace / "artifacts" / "doubled" / "number.txt").read_text() == "6"
+
+
+def test_equal_runs_have_equal_manifests(steps):
+    steps.run(MAKE)
+    manifest = steps.workspace / "artifacts" / "numbers" / MANIFEST
+    first = manifest.read_bytes()
+    steps.run(MAKE)
+    assert manifest.read_bytes() == first
+
+
+def test_a_failed_gate_publishes_nothing_and_keeps_the_old_artifact(steps):
+    steps.run(MAKE)
+    steps.write_params(make={"number": -1})
+    assert steps.run(MAKE) is ExitCode.GATE_REFUSED
+    assert (steps.workspace / "artifacts" / "numbers" / "number.txt").read_text() == "3"
+    assert "positive: must be above zero (found -1, bound 0)" in status(steps, MAKE)["message"]
+    kept = steps.workspace / "scratch" / "failed" / "make" / "numbers" / "number.txt"
+    assert kept.read_text() == "-1"
+
+
+def test_a_gate_that_was_not_measured_counts_as_failed(steps, monkeypatch):
+    module = SimpleNamespace(PARAMS=MakeConfig, run=lambda context: StepResult())
+    monkeypatch.setitem(sys.modules, "components.make.main", module)
+    assert steps.run(MAKE) is ExitCode.GATE_REFUSED
+    assert "gates not measured: positive" in status(steps, MAKE)["message"]
+
+
+def test_a_missing_input_is_refused(steps):
+    assert steps.run(USE) is ExitCode.INPUT_REFUSED
+    assert "artifact 'numbers' is missing or incomplete" in status(steps, USE)["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("number.txt", "4", "'number.txt' of artifact 'numbers' was changed after"),
+        ("more.txt", "4", "'more.txt' of artifact 'numbers' was added after"),
+    ],
+)
+def test_a_tampered_input_is_refused(steps, name, text, message):
+    steps.run(MAKE)
+    (steps.workspace / "artifacts" / "numbers" / name).write_text(text)
+    assert steps.run(USE) is ExitCode.INPUT_REFUSED
+    assert message in status(steps, USE)["message"]
+    assert not (steps.workspace / "artifacts" / "doubled").exists()
+
+
+def test_a_removed_file_of_an_input_is_refused(steps):
+    steps.run(MAKE)
+    (steps.workspace / "artifacts" / "numbers" / "number.txt").unlink()
+    assert steps.run(USE) is ExitCode.INPUT_REFUSED
+    assert "'number.txt' of artifact 'numbers' is missing" in status(steps, USE)["message"]
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"make": {"nubmer": 1}}, "unknown parameter 'nubmer'"),
+        ({"maek": {}}, "unknown section 'maek'"),
+        ({"make": {"number": "x"}}, "found 'x' (str), expected int"),
+    ],
+)
+def test_unknown_parameters_are_refused(steps, sections, message):
+    steps.write_params(**sections)
+    assert steps.run(MAKE) is ExitCode.INPUT_REFUSED
+    assert message in status(steps, MAKE)["message"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ContractError("bad rows"), ExitCode.INPUT_REFUSED),
+        (ArtifactError("corrupt"), ExitCode.INPUT_REFUSED),
+        (ValueError("a bug"), ExitCode.CRASH),
+    ],
+)
+def test_an_error_inside_a_step_becomes_its_exit_code(steps, monkeypatch, error, code):
+    def fail(context):
+        raise error
+
+    monkeypatch.setitem(
+        sys.modules, "components.make.main", SimpleNamespace(PARAMS=MakeConfig, run=fail)
+    )
+    assert steps.run(MAKE) is code
+    assert status(steps, MAKE)["message"] == str(error)
+    assert not (steps.workspace / "artifacts").exists()
+
+
+def test_two_processes_never_work_on_one_step(steps):
+    lock = steps.paths(MAKE).staging.with_name("make.lock")
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as held:
+        held.write("4711")
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert steps.run(MAKE) is ExitCode.CRASH
+    assert "step 'make' is already running as process 4711" in status(steps, MAKE)["message"]
+
+
+def test_a_checkpoint_of_other_parameters_is_never_seen(steps, monkeypatch):
+    seen = []
+
+    def remember(context):
+        seen.append(context.scratch.name)
+        raise RuntimeError("killed")
+
+    monkeypatch.setitem(
+        sys.modules, "components.make.main", SimpleNamespace(PARAMS=MakeConfig, run=remember)
+    )
+    steps.run(MAKE)
+    steps.run(MAKE)
+    steps.write_params(make={"number": 5})
+    steps.run(MAKE)
+    assert seen[0] == seen[1] != seen[2]

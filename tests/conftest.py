@@ -1,0 +1,17 @@
+"""Settings that must stand before the first import of a tool, and shared fixtures."""
+
+import os
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+os.environ.update(
+    AIRFLOW_HOME=tempfile.mkdtemp(prefix="gpr-airflow-"),
+    AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "dags"),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__UNIT_TEST_MODE="False",
+    AIRFLOW__LOGGING__LOGGING_LEVEL="ERROR",
+    DVC_NO_ANALYTICS="true",
+    GX_ANALYTICS_ENABLED="false",
+)

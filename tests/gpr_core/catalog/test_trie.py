@@ -1,0 +1,146 @@
+"""Numbering, lookups and storage of the prefix tree."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpr_core.catalog.trie import INDEX_FILE, Trie
+from gpr_core.support.errors import ArtifactError, ContractError, ShapeError
+
+
+@pytest.fixture
+def trie():
+    #      root
+    #     0     2
+    #    1     0   1
+    #  ad 30   10  40 20 (two ads share path 2,1)
+    path_AL = np.array([[2, 0], [2, 1], [0, 1], [2, 1]], np.int16)
+    return Trie.build(path_AL, np.array([10, 40, 30, 20], np.uint64), (3, 2))
+
+
+def test_ads_are_ranked_by_path_then_key(trie):
+    assert trie.ad_key_A.tolist() == [30, 10, 20, 40]
+    assert trie.path_AL.tolist() == [[0, 1], [2, 0], [2, 1], [2, 1]]
+    assert trie.leaf_A.tolist() == [3, 4, 5, 5]
+
+
+def test_nodes_are_numbered_level_by_level(trie):
+    assert (trie.num_levels, trie.num_nodes, trie.num_ads) == (2, 6, 4)
+    assert trie.level_N.tolist() == [0, 1, 1, 2, 2, 2]
+    assert trie.code_N.tolist() == [-1, 0, 2, 1, 0, 1]
+    assert trie.parent_N.tolist() == [-1, 0, 0, 1, 2, 2]
+    assert trie.first_N.tolist() == [0, 0, 1, 0, 1, 2]
+    assert trie.end_N.tolist() == [4, 1, 4, 1, 2, 4]
+    assert trie.child_ptr_N1.tolist() == [1, 3, 4, 6, 6, 6, 6]
+
+
+def test_children_are_placed_by_code(trie):
+    found = trie.children(torch.tensor([0, 2, 5, -1]))
+    assert found.tolist() == [[1, -1, 2], [4, 5, -1], [-1, -1, -1], [-1, -1, -1]]
+
+
+def test_expand_lists_only_existing_children(trie):
+    found = trie.expand(torch.tensor([2, -1, 0]))
+    assert found.row_C.tolist() == [0, 0, 2, 2]
+    assert found.code_C.tolist() == [0, 1, 0, 2]
+    assert found.node_C.tolist() == [4, 5, 1, 2]
+
+
+def test_a_path_is_followed_until_it_leaves_the_tree(trie):
+    paths = torch.tensor([[2, 1], [0, 0], [1, 0], [2, 3], [-1, 1]])
+    assert trie.nodes_of_paths(paths).tolist() == [[2, 5], [1, -1], [-1, -1], [2, -1], [-1, -1]]
+
+
+def test_an_ad_is_found_by_its_key(trie):
+    assert trie.rank_of_ads(torch.tensor([40, 5, 30, 99])).tolist() == [3, -1, 0, -1]
+    assert trie.rank_of_ads(np.array([10], np.int64)).tolist() == [1]
+
+
+def test_the_largest_key_survives():
+    key = np.array([2**63 - 1, 1], np.uint64)
+    trie = Trie.build(np.zeros((2, 1), np.int16), key)
+    assert trie.ad_key_A.tolist() == [1, 2**63 - 1]
+    assert trie.codebook_sizes == (1,)
+
+
+def test_an_empty_catalog_is_a_root():
+    trie = Trie.build(np.zeros((0, 2), np.int16), np.zeros(0, np.uint64), (4, 4))
+    assert (trie.num_nodes, trie.num_ads) == (1, 0)
+    assert trie.children(torch.tensor([0])).tolist() == [[-1, -1, -1, -1]]
+    assert trie.nodes_of_paths(torch.tensor([[0, 0]])).tolist() == [[-1, -1]]
+    assert trie.rank_of_ads(torch.tensor([7])).tolist() == [-1]
+
+
+def test_a_stored_tree_is_the_same_tree(trie, tmp_path):
+    trie.save(tmp_path / "a")
+    trie.save(tmp_path / "b")
+    loaded = Trie.load(tmp_path / "a")
+    assert loaded.codebook_sizes == (3, 2)
+    assert torch.equal(loaded.first_N, trie.first_N)
+    assert loaded.path_AL.dtype == torch.int16
+    assert loaded.rank_of_ads(torch.tensor([40])).tolist() == [3]
+    assert (tmp_path / "a" / INDEX_FILE).read_bytes() == (tmp_path / "b" / INDEX_FILE).read_bytes()
+
+
+def test_the_tree_moves_as_a_whole(trie):
+    assert trie.to("cpu").children(torch.tensor([0])).tolist() == [[1, -1, 2]]
+
+
+def test_a_missing_index_is_refused(tmp_path):
+    with pytest.raises(ArtifactError, match="catalog index is missing"):
+        Trie.load(tmp_path)
+
+
+def test_a_foreign_index_is_refused(tmp_path):
+    np.savez(tmp_path / INDEX_FILE, other=np.zeros(1))
+    with pytest.raises(ArtifactError, match=r"catalog index holds \['other'\]"):
+        Trie.load(tmp_path)
+
+
+def test_a_key_may_appear_only_once():
+    with pytest.raises(ContractError, match="1 ad keys appear twice, for example 7"):
+        Trie.build(np.zeros((2, 1), np.int16), np.array([7, 7], np.uint64))
+
+
+def test_a_code_outside_its_codebook_is_refused():
+    with pytest.raises(ContractError, match=r"codes range from 0 to \[4\]"):
+        Trie.build(np.array([[4], [0]], np.int16), np.array([1, 2], np.uint64), (4,))
+
+
+def test_shapes_are_checked():
+    with pytest.raises(ShapeError, match="ad_keys has shape"):
+        Trie.build(np.zeros((2, 1), np.int16), np.zeros(3, np.uint64))
+    with pytest.raises(ShapeError, match="no levels"):
+        Trie.build(np.zeros((0, 0), np.int16), np.zeros(0, np.uint64))
+    with pytest.raises(ShapeError, match="1 codebook sizes for paths of 2 levels"):
+        Trie.build(np.zeros((1, 2), np.int16), np.ones(1, np.uint64), (3,))
+
+
+@st.composite
+def paths(draw):
+    num_levels = draw(st.integers(1, 3))
+    row = st.tuples(*[st.integers(0, 3)] * num_levels)
+    return np.array(draw(st.lists(row, min_size=1, max_size=20)), np.int16)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(paths())
+def test_the_arrays_are_the_dictionary_tree(path_AL):
+    keys = np.arange(100, 100 + len(path_AL), dtype=np.uint64)
+    trie = Trie.build(path_AL, keys, (4,) * path_AL.shape[1])
+    below = {}
+    for path, key in zip(path_AL.tolist(), keys.tolist(), strict=True):
+        for length in range(len(path) + 1):
+            below.setdefault(tuple(path[:length]), set()).add(key)
+    assert trie.num_nodes == len(below)
+    for prefix, ads in below.items():
+        node = 0
+        if prefix:
+            node = trie.nodes_of_paths(torch.tensor([prefix]))[0, -1].item()
+        interval = slice(int(trie.first_N[node]), int(trie.end_N[node]))
+        assert set(trie.ad_key_A[interval].tolist()) == ads
+        codes = {longer[-1] for longer in below if longer[:-1] == prefix and longer}
+        child_V = trie.children(torch.tensor([node]))[0]
+        assert set((child_V >= 0).nonzero()[:, 0].tolist()) == codes

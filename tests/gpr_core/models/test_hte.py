@@ -1,0 +1,86 @@
+"""Tests of the value heads."""
+
+import pytest
+import torch
+
+import gpr_core.models.hte
+from gpr_core.models.hte import AD_FIELDS, HTE
+from gpr_core.support.seeding import seed_global_torch
+from tests.timelines import SIZES, SMALL
+
+ROWS = torch.tensor([1, 0, 1, 2])
+PATHS = torch.tensor([[0, 1, 4], [3, 2, 0], [1, 0, 2], [2, 2, 3]])
+ADS = torch.tensor([[1, 2, 3, 4, 5], [0, 0, 0, 0, 0], [3, 15, 7, 127, 2047], [2, 1, 1, 1, 1]])
+
+
+def make_hte():
+    """Make value heads and the states of three readouts."""
+    seed_global_torch(0, "hte")
+    hte = HTE(SMALL, SIZES)
+    with torch.no_grad():
+        hte.value_length_PD.normal_()
+        hte.item_out_XD.normal_()
+    return hte, hte.state(*(torch.randn(3, SMALL.width) for _ in range(3)))
+
+
+def test_child_values_are_the_values_of_the_longer_prefixes():
+    hte, state_MX = make_hte()
+    for level, size in enumerate(SIZES):
+        children_NV = hte.child_values(state_MX, ROWS, PATHS[:, :level])
+        assert children_NV.shape == (4, size)
+        for code in range(size):
+            longer = torch.cat([PATHS[:, :level], torch.full((4, 1), code)], dim=1)
+            expected = hte.prefix_values(state_MX, ROWS, longer)
+            torch.testing.assert_close(children_NV[:, code], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_pieces_do_not_change_child_values(monkeypatch):
+    hte, state_MX = make_hte()
+    whole = hte.child_values(state_MX, ROWS, PATHS[:, :1])
+    monkeypatch.setattr(gpr_core.models.hte, "_CHUNK_NUMBERS", 1)
+    torch.testing.assert_close(
+        hte.child_values(state_MX, ROWS, PATHS[:, :1]), whole, atol=1e-6, rtol=0
+    )
+
+
+def test_the_value_depends_on_the_number_of_codes_and_on_each_code():
+    hte, state_MX = make_hte()
+    values = torch.stack([hte.prefix_values(state_MX, ROWS, PATHS[:, :p]) for p in range(4)])
+    assert len(set(values[:, 0].tolist())) == 4
+
+
+def test_inputs_are_cut_off_from_their_gradient():
+    hte, _ = make_hte()
+    sources = [torch.randn(3, SMALL.width, requires_grad=True) for _ in range(3)]
+    state_MX = hte.state(*sources)
+    assert not state_MX.requires_grad
+    hte.prefix_values(state_MX, ROWS, PATHS).sum().backward()
+    assert [source.grad for source in sources] == [None, None, None]
+
+
+def test_a_conversion_is_never_likelier_than_a_click():
+    hte, state_MX = make_hte()
+    values = hte.item_values(state_MX, ROWS, PATHS, ADS)
+    torch.testing.assert_close(values.p_ctcvr_N, values.p_ctr_N * values.p_cvr_N)
+    assert bool((values.p_ctcvr_N <= values.p_ctr_N).all())
+    torch.testing.assert_close(values.p_neg_N, torch.sigmoid(values.neg_logit_N))
+
+
+def test_item_heads_share_no_parameters():
+    hte, state_MX = make_hte()
+    values = hte.item_values(state_MX, ROWS, PATHS, ADS)
+    values.neg_logit_N.sum().backward()
+    touched = hte.item_out_XD.grad.abs().sum(dim=1) > 0
+    assert touched.tolist() == [False, False, True]
+    per_head = hte.item_state.weight.grad.view(3, SMALL.width, -1).abs().sum(dim=(1, 2)) > 0
+    assert per_head.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("field", range(len(AD_FIELDS)))
+def test_every_ad_feature_matters(field):
+    hte, state_MX = make_hte()
+    changed = ADS.clone()
+    changed[1, field] = 1
+    before = hte.item_values(state_MX, ROWS, PATHS, ADS).ctr_logit_N
+    after = hte.item_values(state_MX, ROWS, PATHS, changed).ctr_logit_N
+    assert (before != after).tolist() == [False, True, False, False]

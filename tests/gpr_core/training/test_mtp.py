@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from gpr_core.models.config import ModelConfig
+from gpr_core.models.gpr import GPR
+from gpr_core.support.progress import Progress
+from gpr_core.support.seeding import seed_global_torch
+from gpr_core.training import loop
+from gpr_core.training.config import MtpConfig, OptimizerConfig, SequenceConfig
+from gpr_core.training.examples import Examples, build_examples
+from gpr_core.training.mtp import Surroundings, pretrain
+from tests.gpr_core.training.small_corpus import CODEBOOK_SIZES, CUTOFF_TS, make_small_corpus
+
+CONFIG = MtpConfig(
+    model=ModelConfig(width=8, attention_heads=2, hsd_layers=1, ptd_layers=1, num_heads=2),
+    sequence=SequenceConfig(max_tokens=24, new_tokens=12),
+    optimizer=OptimizerConfig(batch_windows=16, checkpoint_every=4, learning_rate=5e-3),
+    epochs=2,
+)
+
+
+@pytest.fixture(scope="module")
+def examples() -> Examples:
+    corpus = make_small_corpus()
+    return build_examples(
+        corpus.tables, corpus.catalog, CONFIG.sequence, num_heads=2, cutoff_ts=CUTOFF_TS, seed=0
+    )
+
+
+def make_model() -> GPR:
+    seed_global_torch(0, "test")
+    return GPR(CONFIG.model, CODEBOOK_SIZES)
+
+
+def surroundings(folder: Path) -> Surroundings:
+    return Surroundings(seed=0, device="cpu", scratch=folder, progress=Progress("test"))
+
+
+def test_a_run_stopped_in_the_middle_of_an_epoch_ends_with_the_same_model(
+    tmp_path: Path, examples: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight, stopped, resumed = make_model(), make_model(), make_model()
+    curve = pretrain(straight, examples, CONFIG, surroundings(tmp_path / "a"), continues=False)
+    rate_at = loop.rate_at
+
+    def stop(update: int, *arguments: object) -> float:
+        if update == 6:
+            raise KeyboardInterrupt
+        return rate_at(update, *arguments)
+
+    monkeypatch.setattr(loop, "rate_at", stop)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(stopped, examples, CONFIG, surroundings(tmp_path / "b"), continues=False)
+    monkeypatch.undo()
+    resumed_curve = pretrain(
+        resumed, examples, CONFIG, surroundings(tmp_path / "b"), continues=False
+    )
+    assert curve.num_rows > 8
+    assert curve.equals(resumed_curve)
+    for name, tensor in straight.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+def test_losses_of_all_heads_fall(tmp_path: Path, examples: Examples) -> None:
+    curve = pretrain(make_model(), examples, CONFIG, surroundings(tmp_path), continues=False)
+    for name in ("nll_head_1", "nll_head_2", "item_loss"):
+        column = curve[name].to_pylist()
+        assert column[-1] < column[0], name
+
+
+def test_a_continued_run_is_shorter_and_keeps_the_value_scale(
+    tmp_path: Path, examples: Examples
+) -> None:
+    model = make_model()
+    model.value_mean.fill_(123.0)
+    curve = pretrain(model, examples, CONFIG, surroundings(tmp_path / "a"), continues=True)
+    full = pretrain(make_model(), examples, CONFIG, surroundings(tmp_path / "b"), continues=False)
+    assert full.num_rows == 2 * curve.num_rows
+    assert 2.9e-4 < max(curve["learning_rate"].to_pylist()) <= 3e-4
+    assert float(model.value_mean) == 123.0

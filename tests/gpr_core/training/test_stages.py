@@ -1,0 +1,55 @@
+import torch
+
+from gpr_core.models.config import ModelConfig
+from gpr_core.models.gpr import GPR
+from gpr_core.support.seeding import seed_global_torch
+from gpr_core.training.batches import BatchSource
+from gpr_core.training.config import (
+    HeadWeightConfig,
+    OptimizerConfig,
+    SequenceConfig,
+    ValueLossConfig,
+)
+from gpr_core.training.examples import build_examples
+from gpr_core.training.stages import Losses, make_task
+from tests.gpr_core.training.small_corpus import CODEBOOK_SIZES, CUTOFF_TS, make_small_corpus
+
+
+def test_a_task_covers_every_parameter_once_and_moves_head_weights() -> None:
+    corpus = make_small_corpus()
+    sequence = SequenceConfig(max_tokens=24, new_tokens=12)
+    examples = build_examples(
+        corpus.tables, corpus.catalog, sequence, num_heads=2, cutoff_ts=CUTOFF_TS, seed=0
+    )
+    seed_global_torch(0, "test")
+    model = GPR(
+        ModelConfig(width=8, attention_heads=2, hsd_layers=1, ptd_layers=1, num_heads=2),
+        CODEBOOK_SIZES,
+    )
+    source = BatchSource(examples, sequence, OptimizerConfig(), seed=0, stage="test", epochs=1)
+    asked: list[int] = []
+
+    def use_omega(update: int) -> bool:
+        asked.append(update)
+        return False
+
+    losses = Losses(
+        heads=HeadWeightConfig(update_every=1, warmup_updates=0),
+        value=ValueLossConfig(),
+        use_omega=use_omega,
+    )
+    task = make_task(model, source, losses, stage="test", seed=0)
+    grouped = [id(parameter) for group in task.parameter_groups for parameter in group]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in model.parameters())
+    assert {id(one) for one in task.parameter_groups[1]} == {
+        id(one) for one in model.hte.parameters()
+    }
+    result = task.loss_at(0)
+    assert asked == [0]
+    assert set(result.numbers) == set(task.columns)
+    valid = (source.at(0).timeline.kind_BT != 4).sum()
+    assert result.tokens == int(valid)
+    task.after_update(0)
+    weights = model.head_weights_J
+    assert weights.tolist() != [0.5, 0.5]
+    assert torch.isclose(weights.sum(), torch.tensor(1.0), atol=1e-6)

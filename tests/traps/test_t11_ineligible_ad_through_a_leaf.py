@@ -1,0 +1,60 @@
+"""T11: a leaf with an eligible ad may hold others that must not serve."""
+
+import numpy as np
+import torch
+
+from gpr_core.catalog.ads import AdTable
+from gpr_core.catalog.eligibility import eligible_ads
+from gpr_core.catalog.trie import Trie
+from gpr_core.generation.leaf_ads import eligible_ads_below
+from gpr_core.tokenizer.leaf_policy import eligible_leaf_ads
+from tests.gpr_core.catalog.catalogs import make_ads, make_context, make_versions
+
+ACTIVE_AD, PAUSED_AD, WOMEN_ONLY_AD, FUTURE_AD = 1, 2, 3, 4
+
+
+def leaf_policy(trie, eligible_BA):
+    """The value policy's list of a leaf."""
+    leaf = trie.leaf_A[:1]
+    first, end = trie.first_N[leaf].numpy(), trie.end_N[leaf].numpy()
+    return eligible_leaf_ads(first, end, np.zeros(1, np.int64), eligible_BA).rank_C
+
+
+def decoder(trie, eligible_BA):
+    """The list that decoding chooses from."""
+    row = torch.zeros(1, dtype=torch.int64)
+    return eligible_ads_below(trie, torch.from_numpy(eligible_BA), row, trie.leaf_A[:1])[1].numpy()
+
+
+def whole_leaf(trie, eligible_BA):
+    """The broken twin: the leaf is legal, so all its ads are taken."""
+    leaf = int(trie.leaf_A[0])
+    return np.arange(int(trie.first_N[leaf]), int(trie.end_N[leaf]))
+
+
+def emitted_ads(resolve):
+    """Resolve the only leaf, which four ads share, for a man."""
+    keys = np.array([ACTIVE_AD, PAUSED_AD, WOMEN_ONLY_AD, FUTURE_AD], np.uint64)
+    trie = Trie.build(np.zeros((4, 2), np.int16), keys, (2, 2))
+    ads = make_ads([{"ad_key": int(key), "launch_ts": 0} for key in keys])
+    versions = make_versions(
+        [
+            {"ad_key": ACTIVE_AD},
+            {"ad_key": PAUSED_AD, "valid_from": 0},
+            {"ad_key": PAUSED_AD, "valid_from": 50, "status": 1},
+            {"ad_key": WOMEN_ONLY_AD, "gender_mask": 0b100},
+            {"ad_key": FUTURE_AD, "valid_from": 101},
+        ]
+    )
+    table = AdTable.build(ads, versions, trie)
+    eligible_BA = eligible_ads(table, make_context(ts=[100], gender=[1]))
+    return trie.ad_key_A.numpy()[resolve(trie, eligible_BA)].tolist()
+
+
+def test_only_the_eligible_ad_leaves_the_leaf():
+    assert emitted_ads(leaf_policy) == [ACTIVE_AD]
+    assert emitted_ads(decoder) == [ACTIVE_AD]
+
+
+def test_the_twin_emits_ads_that_may_not_serve():
+    assert emitted_ads(whole_leaf) != [ACTIVE_AD]
