@@ -3,8 +3,8 @@
     gpr lake fill --preset micro --home HOME
     python -m benchmarks.framework_overhead HOME [DAY]
 
-Runs the day twice through DVC (all steps, then nothing left to do), then each step once as a process
-of its own, and writes docs/benchmarks/framework_overhead.json.
+Runs the day twice through DVC (all steps, then nothing to do), then each step once as a process of
+its own, and writes docs/benchmarks/framework_overhead.json.
 """
 
 import statistics

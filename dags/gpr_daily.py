@@ -11,8 +11,8 @@ from pathlib import Path
 
 from airflow.sdk import DAG, CronPartitionTimetable
 
-from components.runners.airflow_runner import make_tasks
 from components.pipeline.registry import STEPS
+from components.runners.airflow_runner import make_tasks
 
 _RUNBOOK = """
 ### What this DAG does
@@ -20,7 +20,7 @@ Trains, evaluates and pushes the model of one day. The partition key is the trai
 
 ### When a task is red
 Read the last lines of its log: the message says what is wrong, where, and how to mend it.
-Exit code 10 = an input was refused, 11 = an output broke its contract, 12 = a gate refused, 20 = crash.
+Exit code 10: an input was refused; 11: an output broke its contract; 12: a gate refused; 20: crash.
 Then clear the task: finished steps are not repeated, training resumes from its checkpoint.
 The whole runbook is `docs/runbook.md`; `gpr models rollback` restores the previous model.
 """

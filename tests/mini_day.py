@@ -26,7 +26,6 @@ from gpr_core.evaluation.catalogs import encode_catalog
 from gpr_core.evaluation.config import EvaluationConfig
 from gpr_core.evaluation.next_day import prepare_next_day
 from gpr_core.features.corpus import CuratedDays, curate_days, curate_later_day
-from gpr_core.features.timeline_store import TimelineStore
 from gpr_core.models.checkpoint import CheckpointMeta, save_checkpoint
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.gpr import GPR
@@ -68,6 +67,7 @@ _SNAPSHOT = SnapshotConfig(
     replay_candidates=4,
     rankers=RankerConfig(min_positives=10_000),
 )
+_MADE = []
 
 
 @dataclass
@@ -106,9 +106,12 @@ class MiniDay:
             seed=0,
         )
 
-    def store(self, day):
-        """Read the timelines in the day's semantic ids."""
-        return TimelineStore.from_tables(day.timelines, day.catalog.sid_map, 2)
+
+def shared_mini_day(tmp_path_factory):
+    """Make the mini day once per process; nothing may write into it."""
+    if not _MADE:
+        _MADE.append(make_mini_day(tmp_path_factory.mktemp("mini_day")))
+    return _MADE[0]
 
 
 def make_mini_day(root):

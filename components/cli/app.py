@@ -4,12 +4,12 @@ import logging
 import sys
 
 import typer
-from data_contracts.commands import contracts_app
 
 from components.cli import lake_commands, params_commands, render_commands, run_commands
 from components.cli.step_commands import steps_app
 from components.model_push.commands import models_app
 from components.runtime.exit_codes import exit_code_of
+from data_contracts.commands import contracts_app
 from gpr_core.support.errors import GprError
 
 app = typer.Typer(

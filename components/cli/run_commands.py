@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from components.cli.lake_commands import default_home
-from components.pipeline.execute import StepPaths
+from components.cli.summary import summary_table
+from components.pipeline.paths import StepPaths
 from components.pipeline.registry import STEPS, find_step
 from components.runners.dvc_runner import reproduce
 from components.runners.workspace import prepare_workspace, workspace_of
@@ -19,7 +20,8 @@ from gpr_core.params import Params, load_params_file, override, preset
 from gpr_core.support.errors import ConfigError
 from gpr_core.support.files import read_json
 
-_CONSOLE = Console()
+# Wide enough for all methods side by side, also where the output is no terminal.
+_CONSOLE = Console(width=max(Console().width, 120))
 
 
 def run(
@@ -93,10 +95,9 @@ def _pairs(assignments: list[str]) -> dict[str, str]:
 
 def _print_summary(workspace: Path) -> None:
     """Show the metrics with their floors, and where the report is."""
-    from gpr_core.evaluation.summary import summary_table  # noqa: PLC0415
-
     evaluation = workspace / "artifacts" / "evaluation"
-    _CONSOLE.print(summary_table(evaluation))
+    ks = load_params_file(workspace / "params.yaml").evaluation.hit_rate_ks
+    _CONSOLE.print(summary_table(evaluation, ks))
     receipt = read_json(workspace / "artifacts" / "push" / "receipt.json")
     _CONSOLE.print(f"pushed  {receipt['version']}")
     _CONSOLE.print(f"report  {evaluation / 'report.html'}", soft_wrap=True)

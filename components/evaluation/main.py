@@ -196,24 +196,21 @@ def _policy_proposals(
     pool_BP: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
 ) -> dict[str, Proposals]:
     """Let every checkpoint, and the champion, propose."""
-    store = TimelineStore.from_tables(
-        day.timelines, day.catalog.sid_map, day.catalog.catalog.trie.num_levels
-    )
     policies = {
-        name: (context.inputs[artifact], day.catalog, store)
+        name: (context.inputs[artifact], day.catalog, day.store)
         for name, artifact in _CHECKPOINTS.items()
     }
     if context.champion is not None:
         registry = ModelStore(context.registry)
         registry.verify(context.champion)
         folder = registry.path(context.champion)
-        catalog, champion_store = day.catalog, store
+        catalog, store = day.catalog, day.store
         if not _same_tokenizer(folder / "tokenizer", context.inputs["tokenizer"]):
             catalog = encode_catalog(folder / "tokenizer", curated.canonical)
-            champion_store = TimelineStore.from_tables(
+            store = TimelineStore.from_tables(
                 day.timelines, catalog.sid_map, catalog.catalog.trie.num_levels
             )
-        policies["champion"] = (folder / "policy", catalog, champion_store)
+        policies["champion"] = (folder / "policy", catalog, store)
     proposals = {}
     for name, (folder, catalog, timelines) in policies.items():
         context.progress.phase(f"{name} proposes for {len(pool_BP)} requests")

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpr_core.data.days import day_of_ms
+from gpr_core.data.sources.movielens import SOURCE as MOVIELENS
+from gpr_core.data.sources.movielens import SYNTHETIC_COLUMNS
 from gpr_core.data.tables import Action
 from gpr_core.evaluation.next_day import NextDay
 from gpr_core.evaluation.report import Curve, GateRow
@@ -31,17 +33,8 @@ _NOT_DRAWN = (
     "legal_share",
     "critic_r2_before",
 )
+_LABELS = {"kl": "KL divergence", "critic_r2": "critic R2", "clip_share": "clipped share"}
 _SMOOTHING = 15
-_MADE_UP = {
-    "world": (
-        "Everything: users, ads and outcomes come from the synthetic world, whose truth is known.",
-    ),
-    "movielens": (
-        "Real: users' age, gender and place, items, genres, times and ratings of MovieLens-100K.",
-        "Made up: bids, bid types, budgets, targeting, prices, ranker outputs, propensities,",
-        "embeddings and the reading of ratings as impression, click and conversion.",
-    ),
-}
 
 
 def training_curves(inputs: Mapping[str, Path]) -> list[Curve]:
@@ -182,9 +175,17 @@ def made_up_columns(source: str) -> list[str]:
         source: Source of the lake.
 
     Returns:
-        Sentences; empty for a source of real logs.
+        Sentences, for public data one per table; empty for a source of real logs.
     """
-    return list(_MADE_UP.get(source, ()))
+    if source == "world":
+        return ["Everything: users, ads and outcomes come from a synthetic world of known truth."]
+    if source != MOVIELENS:
+        return []
+    columns: dict[str, list[str]] = {}
+    for name in SYNTHETIC_COLUMNS:
+        table, column = name.split(".")
+        columns.setdefault(table, []).append(column)
+    return [f"{table}: {', '.join(names)}" for table, names in columns.items()]
 
 
 def _charts(rows: pa.Table) -> dict[str, dict[str, list[float]]]:
@@ -202,7 +203,7 @@ def _charts(rows: pa.Table) -> dict[str, dict[str, list[float]]]:
         }
     for name in others:
         if name not in _NOT_DRAWN:
-            charts[name.replace("_", " ")] = {name: _smooth(rows, name)}
+            charts[_LABELS.get(name, name.replace("_", " "))] = {name: _smooth(rows, name)}
     return charts
 
 

@@ -154,6 +154,7 @@ def _metrics(result: HepoResult) -> dict[str, float]:
         "reward/gain": result.reward - result.start_reward,
         "critic/r2": result.critic_r2,
         "kl/largest_round": result.kl,
+        "process_reward/share_of_std": float(max(result.curve["process_share"].to_pylist())),
         "rounds": float(last["iteration"] + 1),
         "last_round/trial_reward": float(last["trial_reward"]),
         "last_round/step_share": float(last["step_share"]),
@@ -179,8 +180,8 @@ def _gates(params: HepoConfig, result: HepoResult) -> tuple[GateResult, ...]:
             passed=result.kl <= params.kl_cap,
             value=result.kl,
             bound=params.kl_cap,
-            message=f"the largest divergence of a round is {result.kl:.4f} nats per choice, expected "
-            f"at most {params.kl_cap}; lower learning_rate",
+            message=f"the largest divergence of a round is {result.kl:.4f} nats per choice, "
+            f"expected at most {params.kl_cap}; lower learning_rate",
         ),
         GateResult(
             name="all_legal",

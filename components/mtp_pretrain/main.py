@@ -58,7 +58,11 @@ def run(context: StepContext[MtpConfig]) -> StepResult:
         examples,
         params,
         Surroundings(
-            seed=context.seed, device=context.device, scratch=context.scratch, progress=progress
+            seed=context.seed,
+            device=context.device,
+            cutoff_ts=context.cutoff_ts,
+            scratch=context.scratch,
+            progress=progress,
         ),
         continues=start.parent is not None,
     )

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from components.pipeline.gates import (
+    RunFacts,
     check_gates,
     check_output_contracts,
     recheck_changed_contracts,
@@ -34,6 +35,7 @@ from components.runtime.context import StepContext, StepResult
 from components.runtime.exit_codes import ExitCode, exit_code_of
 from components.runtime.step_spec import StepSpec
 from gpr_core.data.days import day_end_ms, parse_day
+from gpr_core.data.lake import Lake
 from gpr_core.support.config import load_section, read_yaml, to_mapping
 from gpr_core.support.device import resolve_device
 from gpr_core.support.errors import ArtifactError, ConfigError, GprError, suggest_name
@@ -104,7 +106,9 @@ def _execute(spec: StepSpec, paths: StepPaths) -> Timings:
 
     check_gates(spec, result.gates)
     inputs = {name: (find_artifact(name), path) for name, path in paths.inputs.items()}
-    contracts = check_output_contracts(spec, context.outputs, inputs, paths.reports)
+    source = Lake(context.lake).source() if spec.lake_manifests else None
+    facts = RunFacts(cutoff_ts=context.cutoff_ts, source=source)
+    contracts = check_output_contracts(spec, context.outputs, inputs, facts, paths.reports)
     checked = clock()
 
     for artifact in spec.outputs:

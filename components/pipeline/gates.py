@@ -1,7 +1,7 @@
 """Gates: numbers that a step must reach, and contracts that its tables must keep."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,34 @@ from components.runtime.context import GateResult
 from components.runtime.exit_codes import OutputRefusedError
 from components.runtime.step_spec import Artifact, StepSpec
 from data_contracts.check import CheckOutcome, check_table, write_check_reports
-from data_contracts.load import contract_hash
+from data_contracts.load import accepted_parameters, contract_hash, source_parameters
 from gpr_core.support.errors import ContractError, GateError
 from gpr_core.support.files import read_json, write_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What the rules of a contract may ask about the run.
+
+    Attributes:
+        cutoff_ts: End of the training day, epoch ms.
+        source: Source of the lake, or None where a step does not read the lake.
+    """
+
+    cutoff_ts: int
+    source: str | None
+
+    def parameters_of(self, contract: str) -> dict[str, float]:
+        """Select the facts that a contract has a parameter for.
+
+        Args:
+            contract: Its name.
+
+        Returns:
+            Parameter name -> value.
+        """
+        known = {} if self.source is None else source_parameters(contract, self.source)
+        return {**known, **accepted_parameters(contract, {"cutoff_ts": self.cutoff_ts})}
 
 
 def check_gates(spec: StepSpec, results: tuple[GateResult, ...]) -> None:
@@ -53,6 +78,7 @@ def check_output_contracts(
     spec: StepSpec,
     outputs: Mapping[str, Path],
     inputs: Mapping[str, tuple[Artifact, Path]],
+    facts: RunFacts,
     reports: Path,
 ) -> dict[str, list[dict[str, Any]]]:
     """Check every table that a step wrote against its contract.
@@ -61,6 +87,7 @@ def check_output_contracts(
         spec: The step.
         outputs: Artifact name -> staging folder.
         inputs: Artifact name -> (description, folder), for rules that refer to other tables.
+        facts: What the rules may ask about the run.
         reports: Folder for the full reports.
 
     Returns:
@@ -75,7 +102,12 @@ def check_output_contracts(
     records: dict[str, list[dict[str, Any]]] = {}
     for artifact in spec.outputs:
         outcomes = [
-            check_table(name, pq.read_table(outputs[artifact.name] / file), references=references)
+            check_table(
+                name,
+                pq.read_table(outputs[artifact.name] / file),
+                references=references,
+                parameters=facts.parameters_of(name),
+            )
             for file, name in artifact.contracts.items()
         ]
         records[artifact.name] = [_record(outcome) for outcome in outcomes]

@@ -60,7 +60,7 @@ class StepOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Stop the whole process group when Airflow stops the task."""
-        self.hook.send_sigterm()
+        self.hook.send_sigterm()  # type: ignore[no-untyped-call]
 
 
 def make_tasks(

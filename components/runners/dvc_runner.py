@@ -89,7 +89,7 @@ def _explain_failure(workspace: Path, steps: Sequence[StepSpec], error: BaseExce
     """Find the step that failed and how."""
     for spec in steps:
         path = StepPaths.in_workspace(spec, workspace).status
-        record = read_json(path) if path.exists() else {"state": "done"}
+        record: dict[str, Any] = read_json(path) if path.exists() else {"state": "done"}
         if record["state"] == "failed":
             return ExitCode(record["code"])
         if record["state"] == "running":

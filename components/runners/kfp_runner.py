@@ -73,7 +73,9 @@ def make_pipeline(steps: Sequence[StepSpec], *, tag: str) -> Any:
     types = {artifact.name: artifact.type for spec in steps for artifact in spec.outputs}
     components = {spec.name: make_component(spec, types, tag) for spec in steps}
 
-    @dsl.pipeline(name="gpr-daily", description="Eight steps from logs to a better ad model")
+    @dsl.pipeline(  # type: ignore[untyped-decorator]
+        name="gpr-daily", description="Eight steps from logs to a better ad model"
+    )
     def gpr_daily(params: str, lake: str, oracle: str, registry: str) -> None:
         shared = {"params": params, "lake": lake, "oracle": oracle, "registry": registry}
         made: dict[str, Any] = {}

@@ -1,10 +1,7 @@
 """Error type -> exit code; an orchestrator retries only `CRASH`.
 
-    0   done
-    10  an input is refused: configuration, contract, manifest or leakage
-    11  an output breaks its contract
-    12  a numeric gate refuses the result
-    20  crash: anything else, worth one more try
+0 done; 10 an input is refused (configuration, contract, manifest, leakage); 11 an output breaks its
+contract; 12 a numeric gate refuses the result; 20 anything else, worth one more try.
 """
 
 from enum import IntEnum

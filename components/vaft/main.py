@@ -67,7 +67,11 @@ def run(context: StepContext[VaftConfig]) -> StepResult:
         sequence,
         context.params,
         Surroundings(
-            seed=context.seed, device=context.device, scratch=context.scratch, progress=progress
+            seed=context.seed,
+            device=context.device,
+            cutoff_ts=context.cutoff_ts,
+            scratch=context.scratch,
+            progress=progress,
         ),
     )
     progress.phase("measuring gates")

@@ -93,6 +93,7 @@ class NextDay:
         catalog: Reference catalog; all ranks are its ranks unless said otherwise.
         simulator: Frozen rankers and rules over the day's requests and history.
         timelines: Tokens through the evaluation day.
+        store: The same in the semantic ids of the reference catalog.
         exposures: What was shown, through the evaluation day.
         eligible_BA: [B, A] bool, exact eligibility.
         shown_BA: [B, A] int64, earlier impressions of each ad to the user.
@@ -104,6 +105,7 @@ class NextDay:
     catalog: EvaluationCatalog
     simulator: Simulator
     timelines: pa.Table
+    store: TimelineStore
     exposures: Exposures
     eligible_BA: Bools
     shown_BA: Ints
@@ -175,6 +177,7 @@ def prepare_next_day(
         catalog=catalog,
         simulator=simulator,
         timelines=curated.timelines,
+        store=store,
         exposures=_exposures(impressions, catalog),
         eligible_BA=eligible_BA,
         shown_BA=shown_BA,

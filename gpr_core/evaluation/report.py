@@ -275,7 +275,8 @@ def _training(data: ReportData) -> str:
         parts += [page.subheading(curve.label), page.figures(charts)]
     if not parts:
         return ""
-    return page.section("training", "Training", *parts, lead="Losses by update, unweighted.")
+    lead = "By update; long curves are averaged over the last few updates."
+    return page.section("training", "Training", *parts, lead=lead)
 
 
 def _codebooks(data: ReportData) -> str:

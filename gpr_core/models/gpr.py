@@ -195,17 +195,18 @@ class GPR(nn.Module):
         Args:
             state: From `read`.
             rows_N: [N] int64, readout of each prefix.
-            codes_NP: [N, P] int64, its codes, 0 <= P <= L.
+            codes_NP: [N, P] int64, its codes, 0 <= P < L; after a complete path V is 0 by
+                definition.
 
         Returns:
             [N] float: (final_value - value_mean) / value_std, predicted. No gradient reaches HSD
             or PTD.
 
         Raises:
-            ShapeError: If the arguments differ in N or the prefix is too long.
+            ShapeError: If the arguments differ in N or the prefix is complete.
         """
         _check_rows(rows_N, rows_N, codes_NP)
-        self._check_length(codes_NP, self.num_levels)
+        self._check_length(codes_NP, self.num_levels - 1)
         return self.hte.prefix_values(state.value_state_MX, rows_N, codes_NP)
 
     def child_values(self, state: ReadoutState, rows_N: Tensor, codes_NP: Tensor) -> Tensor:
@@ -214,16 +215,16 @@ class GPR(nn.Module):
         Args:
             state: From `read`.
             rows_N: [N] int64, readout of each prefix.
-            codes_NP: [N, P] int64, its codes, 0 <= P < L.
+            codes_NP: [N, P] int64, its codes, 0 <= P < L - 1.
 
         Returns:
             [N, V of level P] float, in the units of `prefix_values`.
 
         Raises:
-            ShapeError: If the arguments differ in N or the prefix is complete.
+            ShapeError: If the arguments differ in N or the prefix is too long.
         """
         _check_rows(rows_N, rows_N, codes_NP)
-        self._check_length(codes_NP, self.num_levels - 1)
+        self._check_length(codes_NP, self.num_levels - 2)
         return self.hte.child_values(state.value_state_MX, rows_N, codes_NP)
 
     def item_values(
@@ -273,7 +274,7 @@ class GPR(nn.Module):
             raise ShapeError(
                 f"codes_NP has {codes_NP.shape[1]} codes per row, expected at most {longest}",
                 where="codes_NP",
-                fix="a complete path has no next code",
+                fix="a complete path has no next code and no value",
             )
 
 

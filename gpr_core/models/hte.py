@@ -64,8 +64,9 @@ class HTE(nn.Module):
         self.width = width
         self.norm = nn.LayerNorm(3 * width)
         self.value_state = nn.Linear(3 * width, width)
-        self.value_length_PD = nn.Parameter(torch.zeros(len(codebook_sizes) + 1, width))
-        self.value_codes = _tables(codebook_sizes, width)
+        # Values exist for 0..L-1 codes: a complete path ends the episode, its ad has item values.
+        self.value_length_PD = nn.Parameter(torch.zeros(len(codebook_sizes), width))
+        self.value_codes = _tables(codebook_sizes[:-1], width)
         self.value_inner = nn.Linear(width, width)
         self.value_out = nn.Linear(width, 1)
         self.item_state = nn.Linear(3 * width, _NUM_ITEM_HEADS * width)
@@ -97,7 +98,7 @@ class HTE(nn.Module):
         Args:
             state_MX: [M, 3 * D] float, from `state`.
             rows_N: [N] int64, readout of each prefix.
-            codes_NP: [N, P] int64, its codes, 0 <= P <= L.
+            codes_NP: [N, P] int64, its codes, 0 <= P < L.
 
         Returns:
             [N] float, in units of the standardized final value.
@@ -111,7 +112,7 @@ class HTE(nn.Module):
         Args:
             state_MX: [M, 3 * D] float, from `state`.
             rows_N: [N] int64, readout of each prefix.
-            codes_NP: [N, P] int64, its codes, 0 <= P < L.
+            codes_NP: [N, P] int64, its codes, 0 <= P < L - 1.
 
         Returns:
             [N, V] float; column v is `prefix_values` of the prefix extended by code v.

@@ -62,7 +62,7 @@ class OptimizerConfig:
     """Rate at the end of the cosine, as a share of `learning_rate`. In [0, 1]."""
     clip_norm: float = 1.0
     """Largest gradient norm, separately for the policy and for the value heads. > 0."""
-    batch_windows: int = 32
+    batch_windows: int = 16
     """Windows per update. >= 1."""
     block_days: int = 7
     """Windows are ordered by blocks of this many days and shuffled inside a block. >= 1."""
@@ -141,6 +141,9 @@ class MtpConfig:
     """Passes over the training requests from scratch. >= 1."""
     continue_epochs: int = 1
     """Passes when the run starts from the champion's weights. >= 1."""
+    continue_days: int = 14
+    """Days of requests that such a run trains on, the training day included; what came before is
+    in the champion's weights. >= 1."""
     continue_learning_rate: float = 3e-4
     """Largest rate when the run starts from the champion's weights. > 0."""
     min_head_divergence: float = 0.02
@@ -152,6 +155,7 @@ class MtpConfig:
         """Check ranges."""
         check_range("epochs", self.epochs, 1, 10_000)
         check_range("continue_epochs", self.continue_epochs, 1, 10_000)
+        check_range("continue_days", self.continue_days, 1, 3650)
         check_range("continue_learning_rate", self.continue_learning_rate, 1e-9, 10.0)
         check_range("min_head_divergence", self.min_head_divergence, 0.0, 0.693)
 
@@ -172,7 +176,9 @@ class VaftConfig:
     value_loss: ValueLossConfig = field(default_factory=ValueLossConfig)
     """Losses of the value heads."""
     epochs: int = 1
-    """Passes over the training requests. >= 1."""
+    """Passes over the requests of `recent_days`. >= 1."""
+    recent_days: int = 21
+    """Days of requests to fine-tune on, the training day included. >= 1."""
     unweighted_share: float = 0.2
     """Share of batches whose targets all weigh 1, which holds the hit rate. In [0, 1]."""
     max_hit_rate_drop: float = 0.05
@@ -183,6 +189,7 @@ class VaftConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         check_range("epochs", self.epochs, 1, 10_000)
+        check_range("recent_days", self.recent_days, 1, 3650)
         check_range("unweighted_share", self.unweighted_share, 0.0, 1.0)
         check_range("max_hit_rate_drop", self.max_hit_rate_drop, 0.0, 1.0)
         check_range("max_clipped_share", self.max_clipped_share, 0.0, 1.0)

@@ -111,6 +111,9 @@ def warm_up_critic(
 ) -> CriticFit:
     """Fit the critic until its held-out R2 stops rising, and keep the best weights.
 
+    The candidates of a policy are worth less or more than the logged ads that the critic has seen,
+    so its mean error is taken out in closed form before the first pass.
+
     Args:
         model: Its value network is changed in place, nothing else.
         optimizer: Optimizer whose groups hold the value network; parameters without gradient are
@@ -122,10 +125,12 @@ def warm_up_critic(
         stream: (seed, purpose, iteration) of the shuffling.
 
     Returns:
-        R2 before and after.
+        R2 before anything was changed, and of the kept weights.
     """
     parameters = value_parameters(model)
-    best_r2 = r2_before = held_out_r2(model, held_out)
+    r2_before = held_out_r2(model, held_out)
+    _center(model, train)
+    best_r2 = held_out_r2(model, held_out)
     best = [parameter.detach().clone() for parameter in parameters]
     waited, epoch = 0, 0
     while epoch < config.warmup_epochs and waited < config.patience:
@@ -150,6 +155,13 @@ def warm_up_critic(
         for parameter, kept in zip(parameters, best, strict=True):
             parameter.copy_(kept)
     return CriticFit(r2_before, best_r2, epoch)
+
+
+def _center(model: GPR, rows: CriticRows) -> None:
+    """Take the mean error on some rows out of the last bias."""
+    with torch.no_grad():
+        values = candidate_values(model, rows.value_state_BX, rows.row_M, rows.path_ML)
+        model.hte.value_out.bias += (rows.return_ML - values).mean()
 
 
 def value_parameters(model: GPR) -> list[torch.nn.Parameter]:

@@ -4,7 +4,7 @@ Letters: X decisions (exposed requests, in table order), M flat rows, J heads, L
 F fields, T tokens, B users.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -174,6 +174,45 @@ def build_examples(
         ad_feature_XF=catalog.ad_table.features_at(context.ts, rank_X),
         is_loss_X=is_loss_X,
         is_gate_X=is_gate_X,
+    )
+
+
+def recent_examples(examples: Examples, since_ts: int) -> Examples:
+    """Keep the windows whose last request is recent enough; decisions and targets stay.
+
+    Args:
+        examples: All examples.
+        since_ts: Earliest last request of a window, epoch ms.
+
+    Returns:
+        Examples with fewer windows.
+
+    Raises:
+        ContractError: If no window is left.
+    """
+    windows = examples.windows
+    last_row_W = examples.loss_row_M[windows.loss_end_W - 1]
+    kept_W = examples.context.ts[last_row_W] >= since_ts
+    if not kept_W.any():
+        raise ContractError(
+            f"none of {kept_W.size} training windows ends at or after {since_ts} ms",
+            where="corpus decisions",
+            fix="train on more days",
+        )
+    count_W = windows.loss_end_W - windows.loss_begin_W
+    kept_M = np.repeat(kept_W, count_W)
+    end_W = np.cumsum(count_W[kept_W])
+    return replace(
+        examples,
+        loss_row_M=examples.loss_row_M[kept_M],
+        windows=Windows(
+            begin_W=windows.begin_W[kept_W],
+            end_W=windows.end_W[kept_W],
+            user_token_W=windows.user_token_W[kept_W],
+            loss_begin_W=end_W - count_W[kept_W],
+            loss_end_W=end_W,
+            loss_M=windows.loss_M[kept_M],
+        ),
     )
 
 

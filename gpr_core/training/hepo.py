@@ -51,9 +51,9 @@ from gpr_core.training.hepo_shard import (
 
 CURVE_COLUMNS = (
     "iteration", "epoch", "updates", "loss", "kl", "clip_share", "stopped", "critic_r2",
-    "critic_r2_before", "reward", "trial_reward", "step_share", "legal_share",
+    "critic_r2_before", "process_share", "reward", "trial_reward", "step_share", "legal_share",
 )  # fmt: skip
-_CARRIED = ("critic_r2", "reward", "legal_share")
+_CARRIED = ("critic_r2", "process_share", "reward", "legal_share")
 
 _CHUNK_REQUESTS = 64
 _SMALLEST_STEP = 1.0 / 64.0
@@ -234,6 +234,7 @@ class _Hepo:
             epoch=-1.0,
             critic_r2=fit.r2,
             critic_r2_before=fit.r2_before,
+            process_share=self._process_share(iteration, rolled.train),
             reward=rolled.reward,
             legal_share=rolled.legal_share,
         )
@@ -319,6 +320,11 @@ class _Hepo:
             mean=float(self.model.value_mean),
             std=float(self.model.value_std),
         )
+
+    def _process_share(self, iteration: int, shard: Shard) -> float:
+        """Mean process reward of a path in deviations of the terminal reward (T21)."""
+        reward_ML = self._targets(iteration, shard).reward_ML
+        return float(reward_ML[:, :-1].sum(1).mean() / reward_ML[:, -1].std())
 
     def _critic_rows(self, iteration: int, shard: Shard, states: Tensor) -> CriticRows:
         """Collect what the critic sees of a shard."""

@@ -91,8 +91,9 @@ class HepoConfig:
 
     iterations: int = 2
     """Rounds of rollout and improvement. >= 1."""
-    epochs: int = 2
-    """Passes over the rollouts of a round at most. >= 1."""
+    epochs: int = 1
+    """Passes over the rollouts of a round at most. >= 1; at the default rates one pass uses up the
+    trust region, and fresh rollouts help more than a second pass."""
     num_candidates: int = 40
     """Candidates per request (paper: K = 40). >= 2."""
     batch_requests: int = 32

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from gpr_core.data.tables import DAY_MS
 from gpr_core.models.gpr import GPR
 from gpr_core.support.progress import Progress
 from gpr_core.training.batches import BatchSource
 from gpr_core.training.config import MtpConfig
-from gpr_core.training.examples import Examples
+from gpr_core.training.examples import Examples, recent_examples
 from gpr_core.training.loop import train
 from gpr_core.training.stages import Losses, make_task
 from gpr_core.training.supervised import fit_value_scale
@@ -27,14 +28,27 @@ class Surroundings:
     Attributes:
         seed: Run seed.
         device: Where tensors live.
+        cutoff_ts: End of training data, epoch ms.
         scratch: Folder of the training checkpoint.
         progress: Where to report progress.
     """
 
     seed: int
     device: str
+    cutoff_ts: int
     scratch: Path
     progress: Progress
+
+    def since(self, days: int) -> int:
+        """Give the start of the last days of training data.
+
+        Args:
+            days: Number of days.
+
+        Returns:
+            Epoch ms.
+        """
+        return self.cutoff_ts - days * DAY_MS
 
 
 def pretrain(
@@ -52,8 +66,8 @@ def pretrain(
         examples: Targets, labels and sequences.
         config: Parameters.
         surroundings: Seed, device, scratch folder, progress.
-        continues: Whether the model starts from a champion: fewer epochs, a lower rate, and value
-            heads that keep their biases.
+        continues: Whether the model starts from a champion: fewer epochs over fewer days, a lower
+            rate, and the champion's value scale.
 
     Returns:
         The training curve.
@@ -66,6 +80,7 @@ def pretrain(
     if continues:
         optimizer = replace(optimizer, learning_rate=config.continue_learning_rate)
         epochs = config.continue_epochs
+        examples = recent_examples(examples, surroundings.since(config.continue_days))
     else:
         fit_value_scale(model, examples)
     source = BatchSource(

@@ -9,7 +9,7 @@ from gpr_core.data.keyed_sampling import keyed_uniform
 from gpr_core.models.gpr import GPR
 from gpr_core.training.batches import BatchSource
 from gpr_core.training.config import SequenceConfig, VaftConfig
-from gpr_core.training.examples import Examples
+from gpr_core.training.examples import Examples, recent_examples
 from gpr_core.training.loop import train
 from gpr_core.training.mtp import Surroundings
 from gpr_core.training.stages import Losses, make_task
@@ -43,7 +43,7 @@ def fine_tune(
         LegalityError: If a target was not active at its request.
     """
     source = BatchSource(
-        examples,
+        recent_examples(examples, surroundings.since(config.recent_days)),
         sequence,
         config.optimizer,
         seed=surroundings.seed,

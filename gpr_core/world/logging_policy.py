@@ -31,6 +31,8 @@ from gpr_core.world.taxonomy import Floats, Ints
 from gpr_core.world.users import Population
 
 _GOLDEN_RATIO = 0.6180339887498949
+# Requests ranked together; bounds memory, changes nothing.
+_MAX_ROWS = 256
 
 Bools = npt.NDArray[np.bool_]
 
@@ -117,8 +119,12 @@ class CascadeRun:
         shown: list[_Shown] = []
         for hour in range(DAY_MS // HOUR_MS):
             [rows] = np.nonzero(hour_B == hour)
-            if len(rows):
-                shown += self._settle(self._rank(rows, hour), draws_B2[rows])
+            bid_A, running_K = self._ledger.enter_hour(hour)
+            indexed_K = self._ledger.has_budget_K.copy()
+            for first in range(0, len(rows), _MAX_ROWS):
+                some = rows[first : first + _MAX_ROWS]
+                ranked = self._rank(some, bid_A, running_K, indexed_K)
+                shown += self._settle(ranked, draws_B2[some])
         return _columns(shown, self._bid_type_A)
 
     def _draws(self, day: int) -> Floats:
@@ -130,9 +136,8 @@ class CascadeRun:
         step_B = (start + _GOLDEN_RATIO * np.arange(len(keys_B))) % 1.0
         return np.stack([step_B, keyed_uniform(self._seed, "auction_pick", keys_B)], axis=1)
 
-    def _rank(self, rows: Ints, hour: int) -> "_Hour":
-        """Retrieve, pre-rank and rank for the requests of one hour."""
-        bid_A, running_K = self._ledger.enter_hour(hour)
+    def _rank(self, rows: Ints, bid_A: Ints, running_K: Ints, indexed_K: Bools) -> "_Ranked":
+        """Retrieve, pre-rank and rank for some requests of one hour."""
         user_B, cells = self._requests.user_B[rows], self._cells
         wanted_BK = targeted(
             self._targeting,
@@ -144,7 +149,7 @@ class CascadeRun:
         )
         pool_BN = retrieve(
             self._ranking.retrieval(rows, running_K),
-            wanted_BK & self._ledger.has_budget_K,
+            wanted_BK & indexed_K,
             self._cascade.num_retrieved,
         )
         raw = self._ranking.scores(rows[:, None], running_K[pool_BN])
@@ -154,46 +159,46 @@ class CascadeRun:
         predicted, ad_BN = self._ranking.predict(raw), running_K[pool_BN]
         ecpm_BN = ecpm(self._bid_type_A[ad_BN], bid_A[ad_BN], predicted.p_ctr, predicted.p_cvr)
         weight_BN = winning_weights(ecpm_BN, pool_BN, self._cascade.sharpness)
-        return _Hour(rows, bid_A, running_K, wanted_BK, pool_BN, predicted, ecpm_BN, weight_BN)
+        return _Ranked(rows, bid_A, running_K, wanted_BK, pool_BN, predicted, ecpm_BN, weight_BN)
 
-    def _settle(self, hour: "_Hour", draws_B2: Floats) -> "list[_Shown]":
+    def _settle(self, ranked: "_Ranked", draws_B2: Floats) -> "list[_Shown]":
         """Hold the auctions one by one: each spends budget that the next one sees."""
         shown = []
-        for idx, row in enumerate(hour.rows.tolist()):
+        for idx, row in enumerate(ranked.rows.tolist()):
             user = int(self._requests.user_B[row])
             choice = run_auction(
-                hour.pool_BN[idx],
-                hour.ecpm_BN[idx],
-                hour.weight_BN[idx],
-                self._ledger.open_to(user, hour.wanted_BK[idx]),
+                ranked.pool_BN[idx],
+                ranked.ecpm_BN[idx],
+                ranked.weight_BN[idx],
+                self._ledger.open_to(user, ranked.wanted_BK[idx]),
                 (float(draws_B2[idx, 0]), float(draws_B2[idx, 1])),
                 self._cascade.exploration_rate,
             )
             if choice.ad_idx < 0:
                 continue
-            ad = int(hour.running_K[choice.ad_idx])
-            bid = int(hour.bid_A[ad])
-            predicted, own = self._quote(hour, idx, ad, choice)
+            ad = int(ranked.running_K[choice.ad_idx])
+            bid = int(ranked.bid_A[ad])
+            predicted, own = self._quote(ranked, idx, ad, choice)
             price = second_price_micros(own, choice.runner_up_ecpm, self._cascade.reserve_ecpm)
             spent = self._ledger.charge(user, choice.ad_idx, price)
             shown.append(_Shown(row, ad, price, bid, predicted, own, choice, spent))
         return shown
 
     def _quote(
-        self, hour: "_Hour", idx: int, ad: int, choice: Choice
+        self, ranked: "_Ranked", idx: int, ad: int, choice: Choice
     ) -> tuple[tuple[float, ...], float]:
         """Give the predictions and the eCPM of the chosen ad; explored ads are scored only now."""
         if choice.slot >= 0:
-            predicted = tuple(float(part[idx, choice.slot]) for part in hour.predicted)
-            return predicted, float(hour.ecpm_BN[idx, choice.slot])
-        raw = self._ranking.scores(hour.rows[idx : idx + 1], np.array([ad]))
+            predicted = tuple(float(part[idx, choice.slot]) for part in ranked.predicted)
+            return predicted, float(ranked.ecpm_BN[idx, choice.slot])
+        raw = self._ranking.scores(ranked.rows[idx : idx + 1], np.array([ad]))
         predicted = tuple(float(part[0]) for part in self._ranking.predict(raw))
-        bid, kind = hour.bid_A[ad], self._bid_type_A[ad]
+        bid, kind = ranked.bid_A[ad], self._bid_type_A[ad]
         return predicted, float(ecpm(kind, bid, predicted[0], predicted[1]))
 
 
-class _Hour(NamedTuple):
-    """Everything the auctions of one hour need."""
+class _Ranked(NamedTuple):
+    """Everything the auctions of some requests need."""
 
     rows: Ints
     bid_A: Ints

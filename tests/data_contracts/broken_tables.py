@@ -6,6 +6,8 @@ REFERENCE_BREAKS changes the other tables of such a check. TABLE_BREAKS breaks m
 one check each: rule -> function from (table, references) to the broken (table, references).
 """
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
@@ -36,7 +38,7 @@ def _each(prefix, start, *cells):
     }
 
 
-ROW_BREAKS = {
+ROW_BREAKS: dict[str, dict[str, tuple[int, dict[int, dict[str, Any]]]]] = {
     "users": {
         **_each("US", 0, ("age_bucket", 7), ("gender", 3), ("geo_l1", 64), ("geo_l2", 512),
                 ("device_tier", 8), ("consent", 2), ("valid_to", START + DAY_MS)),
@@ -247,7 +249,7 @@ ROW_BREAKS = {
     },
 }  # fmt: skip
 
-REFERENCE_BREAKS = {
+REFERENCE_BREAKS: dict[str, dict[str, dict[int, dict[str, Any]]]] = {
     "impressions": {
         "ad_versions": {
             5: {"status": 1}, 4: {"age_mask": 1}, 3: {"gender_mask": 1}, 2: {"device_mask": 1},
@@ -260,7 +262,7 @@ REFERENCE_BREAKS = {
 
 def with_cells(table, changes):
     """Change cells: row -> column -> value."""
-    by_column = {}
+    by_column: dict[str, dict[int, Any]] = {}
     for row, cells in changes.items():
         for name, value in cells.items():
             by_column.setdefault(name, {})[row] = value

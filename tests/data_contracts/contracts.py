@@ -1,10 +1,11 @@
 """Builds small contracts in place."""
 
 import copy
+from typing import Any
 
 from data_contracts.load import parse_contract
 
-_BASE = {
+_BASE: dict[str, Any] = {
     "apiVersion": "v3.1.0",
     "kind": "DataContract",
     "id": "ads",

@@ -131,4 +131,5 @@ def test_examples_show_the_failing_values():
         if item.status == "failed"
     ]
     assert finding.message == "1 of 3 rows have a NaN or infinite value (price)"
+    assert finding.shown is not None
     assert np.isnan(finding.shown["price"][0])

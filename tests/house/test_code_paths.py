@@ -23,7 +23,7 @@ def graph():
 def used_modules(graph, name):
     """List what the modules of a step import, directly or not; its spec and commands aside."""
     package = f"components.{name}"
-    own = {module for module in graph.find_descendants(package)} - {
+    own = set(graph.find_descendants(package)) - {
         f"{package}.spec",
         f"{package}.commands",
     }

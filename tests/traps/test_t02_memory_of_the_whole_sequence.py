@@ -21,7 +21,7 @@ def outputs(model, batch, row):
     paths_NL = torch.tensor([[1, 2, 0], [0, 0, 4], [3, 1, 1], [2, 0, 3]])
     logits = model.candidate_logits(state, rows, heads, paths_NL)
     items = model.item_values(state, rows, paths_NL, torch.ones(len(rows), 5, dtype=torch.int64))
-    values = model.prefix_values(state, rows, paths_NL)
+    values = model.prefix_values(state, rows, paths_NL[:, :2])
     return [state.intent.thought_MKD[row], *logits, *items, values]
 
 

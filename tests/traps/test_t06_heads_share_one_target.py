@@ -78,7 +78,9 @@ def model(examples: Examples, tmp_path_factory: pytest.TempPathFactory) -> GPR:
     seed_global_torch(0, "t06")
     model = GPR(CONFIG.model, CODEBOOK_SIZES)
     scratch = tmp_path_factory.mktemp("scratch")
-    around = Surroundings(seed=0, device="cpu", scratch=scratch, progress=Progress("t06"))
+    around = Surroundings(
+        seed=0, device="cpu", cutoff_ts=CUTOFF_TS, scratch=scratch, progress=Progress("t06")
+    )
     pretrain(model, examples, CONFIG, around, continues=False)
     return model
 

@@ -65,6 +65,6 @@ def test_value_shares_alone_widen_the_valuable_branch():
             exhaustive_factor=0,
             share_by_value=False,
             order="retrieval",
-        ),  # fmt: skip
+        ),
     )
     assert torch.bincount(plain.path_ML[:, 0], minlength=2).tolist() == [6, 0]

@@ -16,7 +16,7 @@ def losses(model):
     paths_NL = torch.tensor([[0, 1, 2], [3, 2, 1], [1, 0, 4], [2, 2, 0]])
     value_losses = [
         (model.prefix_values(state, rows, paths_NL[:, :length]) - 1.0).square().mean()
-        for length in range(4)
+        for length in range(3)
     ]
     items = model.item_values(state, rows, paths_NL, torch.ones(4, 5, dtype=torch.int64))
     children = model.child_values(state, rows, paths_NL[:, :1]).square().mean()

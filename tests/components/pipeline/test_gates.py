@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.pipeline.gates import (
+    RunFacts,
     TableReferences,
     check_gates,
     check_output_contracts,
@@ -21,6 +22,8 @@ WEIGHTS = Artifact(
     name="weights", type="dataset", contracts={"value_weights.parquet": "value_weights"}
 )
 SPEC = StepSpec(name="s", summary="", section="s", outputs=(WEIGHTS,), gates={"g": "g is small"})
+
+FACTS = RunFacts(cutoff_ts=1, source=None)
 
 
 def gate(*, passed):
@@ -54,12 +57,14 @@ def test_a_missing_gate_is_a_failed_gate():
 def test_a_table_that_breaks_its_contract_is_an_output_refused(tmp_path):
     write_weights(tmp_path / "out", [float("nan"), 1.0])
     with pytest.raises(OutputRefusedError, match="value_weights"):
-        check_output_contracts(SPEC, {"weights": tmp_path / "out"}, {}, tmp_path / "reports")
+        check_output_contracts(SPEC, {"weights": tmp_path / "out"}, {}, FACTS, tmp_path / "reports")
 
 
 def test_a_table_that_keeps_its_contract_is_recorded_with_the_contract_hash(tmp_path):
     write_weights(tmp_path / "out", [0.5, 1.5])
-    records = check_output_contracts(SPEC, {"weights": tmp_path / "out"}, {}, tmp_path / "reports")
+    records = check_output_contracts(
+        SPEC, {"weights": tmp_path / "out"}, {}, FACTS, tmp_path / "reports"
+    )
     [record] = records["weights"]
     assert record["contract"] == "value_weights"
     assert record["rows"] == 2
@@ -70,7 +75,9 @@ def test_a_table_that_keeps_its_contract_is_recorded_with_the_contract_hash(tmp_
 
 def test_an_input_is_checked_again_only_if_its_contract_changed(tmp_path, monkeypatch):
     write_weights(tmp_path / "out", [0.5, 1.5])
-    records = check_output_contracts(SPEC, {"weights": tmp_path / "out"}, {}, tmp_path / "reports")
+    records = check_output_contracts(
+        SPEC, {"weights": tmp_path / "out"}, {}, FACTS, tmp_path / "reports"
+    )
     write_gate_report(tmp_path / "out", SPEC, (gate(passed=True),), records["weights"])
     write_weights(tmp_path / "out", [float("nan"), 1.0])
     recheck_changed_contracts(WEIGHTS, tmp_path / "out", step="s")

@@ -1,10 +1,10 @@
-"""The drawn days, made once."""
+"""The drawn days, made once per process."""
 
 import pytest
 
-from tests.mini_day import make_mini_day
+from tests.mini_day import shared_mini_day
 
 
 @pytest.fixture(scope="session")
 def mini_day(tmp_path_factory):
-    return make_mini_day(tmp_path_factory.mktemp("mini_day"))
+    return shared_mini_day(tmp_path_factory)

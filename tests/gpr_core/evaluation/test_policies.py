@@ -50,7 +50,7 @@ def pool(day, popularity):
 @pytest.fixture(scope="module")
 def policy(mini_day, day):
     folder = mini_day.root / "hepo_checkpoint"
-    return load_policy(folder, day.catalog, mini_day.store(day), device="cpu")
+    return load_policy(folder, day.catalog, day.store, device="cpu")
 
 
 def ignore(done, total):
@@ -125,7 +125,7 @@ def test_padding_of_the_pool_is_never_scored(proposals, pool):
 def test_a_policy_of_another_tokenizer_is_refused(mini_day, day):
     other = replace(day.catalog, tokenizer_version="another")
     with pytest.raises(ArtifactError, match="codes come from another"):
-        load_policy(mini_day.root / "hepo_checkpoint", other, mini_day.store(day), device="cpu")
+        load_policy(mini_day.root / "hepo_checkpoint", other, day.store, device="cpu")
 
 
 def test_floors_are_legal_distinct_and_full(day, pool, popularity):

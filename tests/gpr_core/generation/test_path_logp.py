@@ -5,8 +5,14 @@ import torch
 from gpr_core.catalog.legality import legal_nodes
 from gpr_core.generation.path_logp import distinct_prefixes, path_log_probs, prefix_nodes
 from gpr_core.support.errors import LegalityError
-from tests.conformance.generator import PLAIN, TabularPolicy, make_catalog, make_requests, run
-from tests.conformance.generator import random_catalog
+from tests.conformance.generator import (
+    PLAIN,
+    TabularPolicy,
+    make_catalog,
+    make_requests,
+    random_catalog,
+    run,
+)
 
 
 def test_path_logp_repeats_the_decoder_exactly():

@@ -80,7 +80,8 @@ def test_positions_in_two_passes_equal_one_pass():
     }
     square = torch.ones(5, 5, dtype=torch.bool).tril()
     first, past = layer(x_NPD[:, :3], mask_PS=square[:3, :3], past=None, **shared)
-    second, _ = layer(x_NPD[:, 3:], mask_PS=square[3:], past=past, **shared)
+    second, seen = layer(x_NPD[:, 3:], mask_PS=square[3:], past=past, **shared)
+    assert seen.key_NHSE.shape[2] == 5
     torch.testing.assert_close(torch.cat([first, second], 1), whole, atol=1e-5, rtol=1e-5)
 
 

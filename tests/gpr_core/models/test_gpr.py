@@ -60,14 +60,14 @@ def test_one_user_alone_and_in_a_batch_are_read_alike():
     rows, heads = torch.arange(3), torch.tensor([1, 0, 1])
     prefix = torch.tensor([[1, 2], [0, 1], [3, 0]])
     logits = model.child_logits(together, rows, heads, prefix)
-    values = model.child_values(together, rows, prefix)
+    values = model.child_values(together, rows, prefix[:, :1])
     for user in range(3):
         alone = model.read(take_user(batch, user))
         zero = torch.tensor([0])
         one = slice(user, user + 1)
         found = model.child_logits(alone, zero, heads[one], prefix[one])
         torch.testing.assert_close(found, logits[one], atol=1e-5, rtol=1e-5)
-        found = model.child_values(alone, zero, prefix[one])
+        found = model.child_values(alone, zero, prefix[one, :1])
         torch.testing.assert_close(found, values[one], atol=1e-5, rtol=1e-5)
 
 
@@ -216,7 +216,7 @@ def test_every_parameter_learns_from_codes_or_values():
     ads = torch.ones(7, 5, dtype=torch.int64)
     items = model.item_values(state, rows, paths_NL, ads)
     total = sum(level.square().sum() for level in logits) + items.p_ctcvr_N.sum()
-    total = total + items.p_neg_N.sum() + model.prefix_values(state, rows, paths_NL).sum()
+    total = total + items.p_neg_N.sum() + model.prefix_values(state, rows, paths_NL[:, :2]).sum()
     total.backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
@@ -248,15 +248,16 @@ def test_a_readout_that_is_no_request_is_refused():
         make_model().read(batch._replace(readout_BR=torch.tensor([[2, 1]])))
 
 
-def test_a_complete_path_has_no_children():
+def test_a_complete_path_has_no_children_and_no_value():
     model = make_model()
     state = model.read(make_batch("UOE"))
     zero = torch.tensor([0])
     with pytest.raises(ShapeError, match="codes_NP has 3 codes per row, expected at most 2"):
         model.child_logits(state, zero, zero, torch.tensor([[0, 0, 0]]))
-    with pytest.raises(ShapeError, match="codes_NP has 3 codes per row"):
-        model.child_values(state, zero, torch.tensor([[0, 0, 0]]))
-    assert model.prefix_values(state, zero, torch.tensor([[0, 0, 0]])).shape == (1,)
+    with pytest.raises(ShapeError, match="codes_NP has 3 codes per row, expected at most 2"):
+        model.prefix_values(state, zero, torch.tensor([[0, 0, 0]]))
+    with pytest.raises(ShapeError, match="codes_NP has 2 codes per row, expected at most 1"):
+        model.child_values(state, zero, torch.tensor([[0, 0]]))
 
 
 def test_arguments_of_different_length_are_refused():

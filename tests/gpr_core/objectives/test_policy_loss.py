@@ -14,7 +14,7 @@ def test_surrogate_takes_the_pessimistic_of_ratio_and_clip():
     ratio = torch.tensor([[1.5, 0.5, 1.5, 0.5]])
     advantage = torch.tensor([[1.0, 1.0, -1.0, -1.0]])
     found = clipped_surrogate(ratio.log(), torch.zeros(1, 4), advantage, 0.2)
-    # min(1.5, 1.2), min(0.5, 0.8), min(-1.5, -1.2), min(-0.5, -0.8)
+    # The smaller of 1.5 and 1.2, of 0.5 and 0.8, of -1.5 and -1.2, of -0.5 and -0.8.
     torch.testing.assert_close(found, torch.tensor([[1.2, 0.5, -1.5, -0.8]]))
 
 

@@ -36,9 +36,7 @@ def test_values_of_all_supported_types_are_read_back_unchanged():
         "inner": {"width": 9},
     }
     config = load_section(Outer, values, where="params.yaml outer")
-    assert config == Outer(
-        rate=0.5, mode="exact", sizes=(3,), name="x", inner=Inner(width=9)
-    )
+    assert config == Outer(rate=0.5, mode="exact", sizes=(3,), name="x", inner=Inner(width=9))
     assert to_mapping(config) == values
 
 
@@ -53,7 +51,10 @@ def test_an_integer_is_accepted_where_a_float_is_asked_for():
         ({}, "missing parameter 'rate'"),
         ({"rate": "much"}, r"found 'much' \(str\), expected float\n.*outer.rate"),
         ({"rate": True}, r"found True \(bool\), expected float"),
-        ({"rate": 0.1, "mode": "exakt"}, r"expected one of: fast, exact(.|\n)*did you mean 'exact'"),
+        (
+            {"rate": 0.1, "mode": "exakt"},
+            r"expected one of: fast, exact(.|\n)*did you mean 'exact'",
+        ),
         ({"rate": 0.1, "sizes": 3}, "expected a list"),
         ({"rate": 0.1, "sizes": [1, "a"]}, r"sizes\[1\]"),
         ({"rate": 2.0}, r"rate is 2.0, expected a value in \[0.0, 1.0\]"),

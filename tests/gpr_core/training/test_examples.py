@@ -6,7 +6,7 @@ from gpr_core.data.tables import DAY_MS, HOUR_MS
 from gpr_core.objectives.final_value import final_value
 from gpr_core.support.errors import ContractError
 from gpr_core.training.config import SequenceConfig
-from gpr_core.training.examples import Examples, build_examples
+from gpr_core.training.examples import Examples, build_examples, recent_examples
 from tests.gpr_core.training.small_corpus import CUTOFF_TS, SmallCorpus, make_small_corpus
 
 SEQUENCE = SequenceConfig(max_tokens=32, new_tokens=16, gate_user_share=0.4)
@@ -130,3 +130,25 @@ def test_a_corpus_without_loss_is_refused() -> None:
     everything = pa.array(np.ones(corpus.tables.decisions.num_rows, bool))
     with pytest.raises(ContractError, match="none of 360 decisions can enter the loss"):
         build(with_decisions(corpus, is_synthetic=everything))
+
+
+def test_recent_examples_are_the_windows_that_end_late() -> None:
+    examples = build(make_small_corpus())
+    since = CUTOFF_TS - 3 * DAY_MS
+    recent = recent_examples(examples, since)
+    last_W = examples.loss_row_M[examples.windows.loss_end_W - 1]
+    kept = np.flatnonzero(examples.context.ts[last_W] >= since)
+    assert 0 < kept.size < last_W.size
+    assert recent.windows.begin_W.tolist() == examples.windows.begin_W[kept].tolist()
+    for new, old in enumerate(kept):
+        before, after = examples.windows, recent.windows
+        expected = examples.loss_row_M[before.loss_begin_W[old] : before.loss_end_W[old]]
+        found = recent.loss_row_M[after.loss_begin_W[new] : after.loss_end_W[new]]
+        assert found.tolist() == expected.tolist()
+    position = recent.store.positions_of(recent.context.request_key[recent.loss_row_M])
+    assert recent.windows.loss_M.tolist() == position.tolist()
+
+
+def test_no_recent_window_is_refused() -> None:
+    with pytest.raises(ContractError, match="none of .* training windows ends at or after"):
+        recent_examples(build(make_small_corpus()), CUTOFF_TS + 1)

@@ -6,8 +6,8 @@ import torch
 
 from gpr_core.training import hepo
 from gpr_core.training.hepo import CURVE_COLUMNS, post_train
-from gpr_core.training.hepo_requests import split_requests
 from gpr_core.training.hepo_config import CriticConfig
+from gpr_core.training.hepo_requests import split_requests
 from tests.gpr_core.training.small_hepo import CONFIG, make_model, make_place, make_simulator
 
 
@@ -34,10 +34,10 @@ def test_reward_of_held_out_requests_rises(simulator, tmp_path):
 
 
 def test_killed_run_resumes_to_the_same_bytes(simulator, tmp_path, monkeypatch):
-    config = dataclasses.replace(CONFIG, iterations=2)
+    config = dataclasses.replace(CONFIG, iterations=2, epochs=1)
     whole = make_model()
     expected = post_train(whole, config, make_place(simulator, tmp_path / "whole"))
-    for survived in (1, 2, 5, 6, 8):
+    for survived in (1, 2, 3, 6):
         folder = tmp_path / f"killed{survived}"
         kill_after(survived, monkeypatch, config, simulator, folder)
         model = make_model()

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -7,8 +8,8 @@ import torch
 from gpr_core.support.errors import GateError
 from gpr_core.support.progress import Progress
 from gpr_core.training.critic import value_parameters
-from gpr_core.training.hepo_requests import sampling
 from gpr_core.training.hepo_config import AdvantageConfig, HepoConfig
+from gpr_core.training.hepo_requests import sampling
 from gpr_core.training.hepo_round import (
     Round,
     candidates_of,
@@ -82,7 +83,8 @@ def test_behavior_policy_has_no_divergence_from_itself(simulator, shard):
 
 def test_pass_raises_the_chance_of_better_ads(simulator, shard):
     model = make_model()
-    passed = [improve(make_round(simulator, shard, model), epoch) for epoch in (0, 1)]
+    config = dataclasses.replace(CONFIG, kl_cap=10.0, max_clip_share=1.0)
+    passed = [improve(make_round(simulator, shard, model, config), epoch) for epoch in (0, 1)]
     assert [p.updates for p in passed] == [3, 3]
     assert not passed[-1].stopped
     change = (shard_logp(model, simulator, shard) - shard.logp_ML).sum(1)

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from gpr_core.data.tables import Action
-from gpr_core.training.hepo_requests import sampling
 from gpr_core.training.hepo_config import AdvantageConfig
+from gpr_core.training.hepo_requests import sampling
 from gpr_core.training.hepo_shard import (
     find_successes,
     make_shard,

@@ -41,7 +41,9 @@ def fine_tuned(examples: Examples, folder: Path, *, unweighted_share: float) -> 
     config = VaftConfig(
         optimizer=OptimizerConfig(batch_windows=16), unweighted_share=unweighted_share
     )
-    around = Surroundings(seed=0, device="cpu", scratch=folder, progress=Progress("test"))
+    around = Surroundings(
+        seed=0, device="cpu", cutoff_ts=CUTOFF_TS, scratch=folder, progress=Progress("test")
+    )
     fine_tune(model, examples, SEQUENCE, config, around)
     return model
 

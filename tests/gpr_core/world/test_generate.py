@@ -2,10 +2,11 @@ import shutil
 from dataclasses import replace
 from datetime import date
 
+import pandas as pd
 import pytest
 
 from gpr_core.data.lake import Lake
-from gpr_core.data.tables import TABLES
+from gpr_core.data.tables import DAY_MS, TABLES
 from gpr_core.support.errors import ArtifactError, ConfigError
 from gpr_core.support.hashing import hash_files
 from gpr_core.support.progress import Progress
@@ -117,3 +118,61 @@ def test_another_source_is_refused(at_once, tmp_path):
     Lake(tmp_path / "lake").append_day(FIRST, rows, source="movielens")
     with pytest.raises(ArtifactError, match="this lake holds 'movielens', not 'world'"):
         fill(tmp_path, THIRD)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tiny")
+    lake = Lake(root / "lake")
+    fill_world(world_preset("tiny"), lake, root / "oracle", date(2026, 1, 25), PROGRESS)
+    return {name: lake.read(name, FIRST, date(2026, 1, 25)).to_pandas() for name in TABLES}
+
+
+@pytest.mark.slow
+def test_tiny_shows_the_base_rates(tiny):
+    shown, events = len(tiny["impressions"]), tiny["ad_events"].type.value_counts()
+    assert 0.02 < events[1] / shown < 0.03
+    assert 0.03 < events[2] / events[1] < 0.07
+    assert 0.002 < events[3] / shown < 0.005
+
+
+@pytest.mark.slow
+def test_tiny_exhausts_a_quarter_of_the_budgets_it_touches(tiny):
+    versions = tiny["ad_versions"].sort_values("valid_from")
+    spent = pd.merge_asof(
+        tiny["ad_spend_ledger"].sort_values("ts"),
+        versions,
+        left_on="ts",
+        right_on="valid_from",
+        by="ad_key",
+    )
+    last = spent.groupby(["ad_key", spent.ts // DAY_MS]).last()
+    assert 0.2 <= (last.cum_day_micros >= last.daily_budget_micros).mean() <= 0.3
+
+
+@pytest.mark.slow
+def test_tiny_rewards_knowing_the_person(tiny):
+    """Popularity within the categories a user reads must beat popularity clearly."""
+    shown = tiny["impressions"].merge(tiny["requests"], on="request_key")
+    shown = shown.merge(tiny["ads"][["ad_key", "cat_l1"]], on="ad_key")
+    start = shown.ts.max() // DAY_MS * DAY_MS
+    past, today = shown[shown.ts < start], shown[shown.ts >= start]
+    past = past[past.ts >= start - 7 * DAY_MS]
+    popular = set(past.ad_key.value_counts().index[:10])
+    by_category = {
+        category: list(rows.ad_key.value_counts().index[:10])
+        for category, rows in past.groupby("cat_l1")
+    }
+    stats = tiny["user_stats_daily"]
+    top = stats[stats.day_ts == stats.day_ts.max()].set_index("user_key").top_cats
+
+    def personal(user):
+        lists = [by_category.get(category, []) for category in top[user]]
+        share = {1: [10], 2: [6, 4], 3: [5, 3, 2]}[len(lists)]
+        return {ad for ads, count in zip(lists, share, strict=True) for ad in ads[:count]}
+
+    popularity_rate = today.ad_key.isin(popular).mean()
+    pairs = zip(today.user_key, today.ad_key, strict=True)
+    personal_rate = sum(ad in personal(user) for user, ad in pairs) / len(today)
+    assert popularity_rate < 0.2
+    assert personal_rate > 1.8 * popularity_rate

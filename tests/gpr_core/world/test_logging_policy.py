@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gpr_core.world import logging_policy
 from gpr_core.world.day import live_day
 from gpr_core.world.economics import next_market_day, num_ads_by, targeted
 
@@ -123,3 +124,12 @@ def test_ads_appear_only_after_their_launch(world, beginning, market):
     log = live_day(world, beginning.state, late, beginning.offsets, DAY, 200)
     hours = (log.requests.ts_B[log.served.row_M] - DAY * 86_400_000) // 3_600_000
     assert (hours[market.is_new_A[log.served.ad_M]] >= 12).all()
+
+
+def test_the_number_of_requests_ranked_together_changes_nothing(
+    world, beginning, market, log, monkeypatch
+):
+    monkeypatch.setattr(logging_policy, "_MAX_ROWS", 3)
+    again = live_day(world, beginning.state, market, beginning.offsets, DAY, 200)
+    np.testing.assert_array_equal(again.served.ad_M, log.served.ad_M)
+    np.testing.assert_array_equal(again.served.ecpm_M, log.served.ecpm_M)

@@ -21,7 +21,9 @@ def rating_lines() -> list[str]:
             continue
         for user in stream.choice(NUM_USERS, 20, replace=False):
             start = FIRST_SECOND + day * 86_400 + int(stream.integers(0, 80_000))
-            done = [int(line.split("\t")[1]) for line in lines[1:] if line.startswith(f"{user + 1}\t")]
+            done = [
+                int(line.split("\t")[1]) for line in lines[1:] if line.startswith(f"{user + 1}\t")
+            ]
             fresh = np.setdiff1d(np.arange(1, NUM_MOVIES + 1), done)
             for number, movie in enumerate(stream.choice(fresh, 12, replace=False)):
                 stars = int(stream.choice([1, 2, 3, 4, 5], p=[0.06, 0.11, 0.27, 0.35, 0.21]))
