@@ -102,7 +102,7 @@ def paired_evidence(
         final_value_against_champion=against("final_value_mean", "champion"),
         fidelity=values.get("truth/fidelity"),
         value_gap_growth=_difference(columns, bootstrap, "value_gap", "vaft"),
-        true_value_growth=_difference(columns, bootstrap, "true_value_mean", "vaft"),
+        true_value_growth=against("true_value_mean", "vaft"),
     )
 
 

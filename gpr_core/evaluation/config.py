@@ -14,6 +14,9 @@ class VerdictConfig:
     """Share of the champion's hit rate that may be lost, at the interval's lower end. [0, 1]."""
     max_final_value_loss: float = 0.05
     """Share of the champion's mean final value that may be lost, at the lower end. [0, 1]."""
+    max_true_value_loss: float = 0.0
+    """Share of the true final value that reinforcement may surely lose while simulated value rises
+    above it (reward hacking), where the truth is known. [0, 1]; specification 6.1 grants none."""
     min_fidelity: float = 0.5
     """Least mean rank correlation of simulated and true value, where the truth is known. [-1, 1].
     The specification asks for 0.7 on `small` and larger presets, whose rankers see more clicks."""
@@ -22,6 +25,7 @@ class VerdictConfig:
         """Check the ranges."""
         check_range("max_hit_rate_loss", self.max_hit_rate_loss, 0.0, 1.0)
         check_range("max_final_value_loss", self.max_final_value_loss, 0.0, 1.0)
+        check_range("max_true_value_loss", self.max_true_value_loss, 0.0, 1.0)
         check_range("min_fidelity", self.min_fidelity, -1.0, 1.0)
 
 

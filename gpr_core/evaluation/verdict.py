@@ -38,7 +38,8 @@ class Evidence:
         fidelity: Mean rank correlation of simulated and true value; None where no truth exists.
         value_gap_growth: Change, from before to after reinforcement, of mean simulated minus mean
             true final value; None where no truth exists.
-        true_value_growth: Change of the mean true final value; None where no truth exists.
+        true_value_growth: Mean true final value against the policy before reinforcement; None
+            where no truth exists.
     """
 
     illegal_ads: int
@@ -49,7 +50,7 @@ class Evidence:
     final_value_against_champion: Comparison | None = None
     fidelity: Interval | None = None
     value_gap_growth: Interval | None = None
-    true_value_growth: Interval | None = None
+    true_value_growth: Comparison | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +120,11 @@ def decide(evidence: Evidence, config: VerdictConfig) -> Verdict:
     if evidence.fidelity is not None:
         rules.append(_fidelity(evidence.fidelity, config.min_fidelity))
     if evidence.value_gap_growth is not None and evidence.true_value_growth is not None:
-        rules.append(_no_reward_hacking(evidence.value_gap_growth, evidence.true_value_growth))
+        rules.append(
+            _no_reward_hacking(
+                evidence.value_gap_growth, evidence.true_value_growth, config.max_true_value_loss
+            )
+        )
     return Verdict(promote=all(rule.passed for rule in rules), rules=tuple(rules))
 
 
@@ -175,15 +180,18 @@ def _fidelity(found: Interval, bound: float) -> Rule:
     return Rule(name="simulator_fidelity", passed=passed, message=message)
 
 
-def _no_reward_hacking(gap_growth: Interval, true_growth: Interval) -> Rule:
+def _no_reward_hacking(gap: Interval, true: Comparison, max_loss: float) -> Rule:
     """Reinforcement must not raise simulated value while true value surely falls."""
-    hacked = gap_growth.ci_low > 0 and true_growth.ci_high < 0
-    relation = "while true value fell" if hacked else "no reward hacking"
+    name, growth = "no_reward_hacking", true.difference
+    if growth is None:
+        return Rule(name=name, passed=False, message="no request to compare true values on")
+    hacked = gap.ci_low > 0 and growth.ci_high < -max_loss * abs(true.other)
+    judgement = "reward hacking" if hacked else "no reward hacking"
     message = (
-        f"simulated minus true final value changed by {_text(gap_growth)} and true final value "
-        f"by {_text(true_growth)} during reinforcement: {relation}"
+        f"{judgement}: during reinforcement true final value changed by {_text(growth)} from "
+        f"{true.other:.4f}, and simulated minus true final value by {_text(gap)}"
     )
-    return Rule(name="no_reward_hacking", passed=not hacked, message=message)
+    return Rule(name=name, passed=not hacked, message=message)
 
 
 def _text(interval: Interval) -> str:

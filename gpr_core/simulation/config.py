@@ -26,9 +26,15 @@ class RankerConfig:
     min_leaf_rows: int = 60
     """Rows per leaf at least. >= 1."""
     min_positives: int = 200
-    """Positive rows below which an outcome gets smoothed rates instead of trees. >= 1."""
-    prior_strength: float = 20.0
-    """Pseudo-observations of a smoothed rate. > 0."""
+    """Positive rows from which on trees are tried beside the linear model. >= 1."""
+    ridge_strength: float = 10.0
+    """Ridge of the linear model, in rows of one standard deviation. > 0."""
+    exposure_correction: float = 0.25
+    """Power a of the row weights (n_eligible * propensity)^-a. The log holds ads that the logging
+    policy liked; 1 would undo that at the price of almost all rows, 0 would ignore it. In
+    [0, 1]."""
+    prior_rate: float = 0.02
+    """Rate of an outcome that was never or always seen. In (0, 1)."""
     conversion_maturity_days: float = 5.0
     """Age from which on a missing conversion counts as none, days. >= 0."""
     min_auc: float = 0.5
@@ -48,7 +54,9 @@ class RankerConfig:
         check_range("num_leaves", self.num_leaves, 2, 4096)
         check_range("min_leaf_rows", self.min_leaf_rows, 1, 1 << 30)
         check_range("min_positives", self.min_positives, 1, 1 << 30)
-        check_range("prior_strength", self.prior_strength, 1e-6, 1e9)
+        check_range("ridge_strength", self.ridge_strength, 1e-6, 1e9)
+        check_range("exposure_correction", self.exposure_correction, 0.0, 1.0)
+        check_range("prior_rate", self.prior_rate, 1e-6, 1.0 - 1e-6)
         check_range("conversion_maturity_days", self.conversion_maturity_days, 0.0, 365.0)
         check_range("min_auc", self.min_auc, 0.0, 1.0 - 1e-9)
         check_range("calibration_tolerance", self.calibration_tolerance, 1e-6, 10.0)

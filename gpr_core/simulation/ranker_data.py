@@ -28,6 +28,9 @@ from gpr_core.support.seeding import derive_seed
 
 NEW_AD_DAYS = 3
 
+_LOWEST_EXPOSURE = 1e-6
+_LARGEST_WEIGHT = 50.0
+
 
 class FittedRankers(NamedTuple):
     """All rankers of a snapshot.
@@ -50,6 +53,8 @@ class LoggedRows(NamedTuple):
         action: [M] int64, `Action`.
         is_hide: [M] bool.
         ad_age_ms: [M] int64, age of the ad at the request.
+        exposure_M: [M] float64, chance of the exposure times the number of eligible ads: 1 for a
+            uniform choice, large for ads that the logging policy favored.
     """
 
     features_MF: npt.NDArray[np.float32]
@@ -57,6 +62,7 @@ class LoggedRows(NamedTuple):
     action: Ints
     is_hide: npt.NDArray[np.bool_]
     ad_age_ms: Ints
+    exposure_M: npt.NDArray[np.float64]
 
 
 def logged_rows(
@@ -102,6 +108,7 @@ def logged_rows(
         action=np.asarray(decisions["action"].to_numpy()).astype(np.int64)[rows],
         is_hide=hide[rows],
         ad_age_ms=ts[rows] - catalog.ads.launch_ts_A[rank[rows]],
+        exposure_M=_floats(decisions, "propensity")[rows] * _floats(decisions, "n_eligible")[rows],
     )
 
 
@@ -129,16 +136,35 @@ def fit_rankers(
         "cvr": (clicked & is_mature, rows.action == Action.CONVERSION),
         "neg": (np.ones_like(clicked), rows.is_hide),
     }
+    weight_M = exposure_weights(rows.exposure_M, config.exposure_correction)
     models: dict[str, OutcomeModel] = {}
     reports: dict[str, FitReport] = {}
     for outcome in OUTCOMES:
         mask, label = chosen[outcome]
-        part = Outcomes(rows.features_MF[mask], label[mask].astype(np.float64))
+        part = Outcomes(rows.features_MF[mask], label[mask].astype(np.float64), weight_M[mask])
         models[outcome], reports[outcome] = fit_ranker(
             part, config, seed=derive_seed(seed, "ranker", outcome), threads=threads
         )
     reports["ctr_new_ads"] = _on_new_ads(rows, models["ctr"], config, reports["ctr"].kind)
     return FittedRankers(models, reports)
+
+
+def exposure_weights(exposure_M: npt.NDArray[np.float64], power: float) -> npt.NDArray[np.float64]:
+    """Weigh rows against the taste of the logging policy.
+
+    Args:
+        exposure_M: [M] chance of the exposure times the number of eligible ads.
+        power: 0 for equal weights, 1 for inverse propensities.
+
+    Returns:
+        [M] weights with mean 1; before scaling none is above 50.
+
+    Example:
+        >>> exposure_weights(np.array([1.0, 16.0]), 0.5).tolist()
+        [1.6, 0.4]
+    """
+    raw_M = np.minimum(np.maximum(exposure_M, _LOWEST_EXPOSURE) ** -power, _LARGEST_WEIGHT)
+    return np.asarray(raw_M / raw_M.mean())
 
 
 def report_values(reports: Mapping[str, FitReport]) -> dict[str, float]:
@@ -165,4 +191,9 @@ def _on_new_ads(
     test_from = round(rows.ts.size * (1.0 - config.test_share))
     new = np.flatnonzero(rows.ad_age_ms[test_from:] <= NEW_AD_DAYS * 24 * HOUR_MS) + test_from
     label = (rows.action[new] >= Action.CLICK).astype(np.float64)
-    return measure(kind, model, Outcomes(rows.features_MF[new], label))
+    return measure(kind, model, Outcomes(rows.features_MF[new], label, np.ones(new.size)))
+
+
+def _floats(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
+    """Read a numeric column."""
+    return np.asarray(table[name].to_numpy()).astype(np.float64)

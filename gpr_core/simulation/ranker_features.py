@@ -21,6 +21,11 @@ CONTEXT_COLUMNS = (
     "age_bucket", "gender", "geo_l1", "device", "scene", "position", "placement", "os", "net",
 )  # fmt: skip
 
+NOMINAL_FEATURES = (
+    *CONTEXT_COLUMNS, "hour", "weekday", "cat_l1", "cat_l2", "brand", "bid_type",
+)  # fmt: skip
+"""Features whose numbers are names, without an order."""
+
 _RATE_STRENGTH = 20.0
 _MAX_CATEGORY = 1 << 10
 _FLOAT32 = np.float32

@@ -1,7 +1,8 @@
 """The rankers of the simulator: click, conversion after a click, and hide.
 
 They are trained on logged outcomes only, never on rollouts, and share nothing with the value heads
-of the policy. An outcome with too few positives gets smoothed rates per category instead of trees.
+of the policy. Rows count less the more the logging policy favored their ad, so that predictions hold
+for the ads that it did not show, too.
 Letters: M rows, F features.
 """
 
@@ -17,14 +18,18 @@ from scipy.special import expit, logit
 from scipy.stats import rankdata
 
 from gpr_core.simulation.config import RankerConfig
-from gpr_core.simulation.ranker_features import feature_names
+from gpr_core.simulation.ranker_features import NOMINAL_FEATURES, feature_names
 from gpr_core.support.errors import ArtifactError
 from gpr_core.support.files import read_json, write_json, write_text
 
 OUTCOMES = ("ctr", "cvr", "neg")
 
 _LOW, _HIGH = 1e-6, 1.0 - 1e-6
-_CATEGORY = feature_names().index("cat_l1")
+_PRIOR_ROWS = 20.0
+_LARGEST = 4.0
+_NEWTON_STEPS = 60
+_SMALL_STEP = 1e-10
+_NUMERIC = [idx for idx, name in enumerate(feature_names()) if name not in NOMINAL_FEATURES]
 
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float32]
@@ -52,57 +57,71 @@ class OutcomeModel(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SmoothedRates:
-    """Rates per category, drawn towards the overall rate.
+class RidgeLogit:
+    """A linear logit over standardized numeric features.
+
+    Few positives say little, and the ridge keeps their say small; what was never seen gets a prior
+    rate. Codes without an order (category, brand, scene, ...) enter through their rates only.
 
     Attributes:
-        overall: Rate over all rows, in (0, 1).
-        by_category: Category -> smoothed rate.
+        center_F: [F] mean of each used feature.
+        spread_F: [F] standard deviation, 1 for a constant feature.
+        weight_F: [F] weights of the standardized features.
+        offset: Logit of a row with mean features.
     """
 
-    overall: float
-    by_category: Mapping[int, float]
+    center_F: Floats
+    spread_F: Floats
+    weight_F: Floats
+    offset: float
 
     @staticmethod
-    def fit(features_MF: Matrix, label_M: Floats, strength: float) -> "SmoothedRates":
-        """Count.
+    def fit(rows: "Outcomes", config: RankerConfig) -> "RidgeLogit":
+        """Fit by Newton steps.
 
         Args:
-            features_MF: [M, F] float32; M may be 0.
-            label_M: [M] 0 or 1.
-            strength: Pseudo-observations.
+            rows: Labelled rows; there may be none.
+            config: Ridge and prior.
 
         Returns:
-            The rates; without any positive the overall rate is half a positive in M + 1 rows.
+            The model.
         """
-        overall = float((label_M.sum() + 0.5) / (label_M.size + 1.0))
-        category_M = features_MF[:, _CATEGORY].astype(np.int64)
-        categories, code_M = np.unique(category_M, return_inverse=True)
-        hits = np.bincount(code_M, weights=label_M, minlength=categories.size)
-        rows = np.bincount(code_M, minlength=categories.size)
-        rates = (hits + strength * overall) / (rows + strength)
-        return SmoothedRates(
-            overall=overall,
-            by_category=dict(zip(categories.tolist(), rates.tolist(), strict=True)),
+        used_MF = rows.features_MF[:, _NUMERIC].astype(np.float64)
+        positives, total = float(rows.label_M.sum()), rows.label_M.size
+        center_F, spread_F = np.zeros(len(_NUMERIC)), np.ones(len(_NUMERIC))
+        if positives in (0.0, float(total)):
+            rate = (positives + _PRIOR_ROWS * config.prior_rate) / (total + _PRIOR_ROWS)
+            return RidgeLogit(
+                center_F=center_F,
+                spread_F=spread_F,
+                weight_F=center_F,
+                offset=float(logit(np.clip(rate, _LOW, _HIGH))),
+            )
+        center_F, spread_F = used_MF.mean(0), used_MF.std(0)
+        spread_F = np.where(spread_F > 0, spread_F, 1.0)
+        design_MF = _standardize(used_MF, center_F, spread_F)
+        ridge = np.append(np.full(len(_NUMERIC), config.ridge_strength), 0.0)
+        weights = fit_logit(np.column_stack([design_MF, np.ones(total)]), rows, ridge, ridge * 0)
+        return RidgeLogit(
+            center_F=center_F, spread_F=spread_F, weight_F=weights[:-1], offset=float(weights[-1])
         )
 
     def predict(self, features_MF: Matrix) -> Floats:
-        """Look the category up; see `OutcomeModel`."""
-        categories = np.array(sorted(self.by_category), dtype=np.int64)
-        rates = np.array([*(self.by_category[key] for key in categories.tolist()), self.overall])
-        category_M = features_MF[:, _CATEGORY].astype(np.int64)
-        position_M = np.searchsorted(categories, category_M)
-        inside_M = np.minimum(position_M, max(categories.size - 1, 0))
-        found_M = np.zeros(category_M.size, dtype=bool)
-        if categories.size:
-            found_M = categories[inside_M] == category_M
-        rate_M = rates[np.where(found_M, inside_M, categories.size)]
-        return np.asarray(np.clip(rate_M, _LOW, _HIGH))
+        """Weigh and add; see `OutcomeModel`."""
+        used_MF = features_MF[:, _NUMERIC].astype(np.float64)
+        # A sum per row, not a matrix product: its bits must not depend on the number of rows.
+        raw_M = (_standardize(used_MF, self.center_F, self.spread_F) * self.weight_F).sum(1)
+        return np.asarray(np.clip(expit(raw_M + self.offset), _LOW, _HIGH))
 
     def save(self, path: Path) -> None:
         """Write `<path>.json`; see `OutcomeModel`."""
-        rates = {str(key): rate for key, rate in self.by_category.items()}
-        values = {"kind": "rates", "overall": self.overall, "by_category": rates}
+        values = {
+            "kind": "linear",
+            "center": self.center_F.tolist(),
+            "spread": self.spread_F.tolist(),
+            "weight": self.weight_F.tolist(),
+            "offset": self.offset,
+        }
         write_json(path.with_suffix(".json"), values)
 
 
@@ -140,17 +159,31 @@ class Outcomes(NamedTuple):
     Attributes:
         features_MF: [M, F] float32.
         label_M: [M] float64, 0 or 1.
+        weight_M: [M] float64 > 0, how much each row counts in fitting.
     """
 
     features_MF: Matrix
     label_M: Floats
+    weight_M: Floats
+
+    def part(self, first: int, end: int) -> "Outcomes":
+        """Cut consecutive rows.
+
+        Args:
+            first: First row.
+            end: Row after the last one.
+
+        Returns:
+            The rows between.
+        """
+        return Outcomes(*(column[first:end] for column in self))
 
 
 class FitReport(NamedTuple):
     """Quality of one ranker on the latest rows, which it never saw.
 
     Attributes:
-        kind: `trees` or `rates`.
+        kind: `trees` or `linear`.
         rows: Held-out rows.
         positives: Positive ones among them.
         auc: Probability that a positive row is scored above a negative one; 0.5 if there are not
@@ -170,7 +203,12 @@ class FitReport(NamedTuple):
 def fit_ranker(
     rows: Outcomes, config: RankerConfig, *, seed: int, threads: int
 ) -> tuple[OutcomeModel, FitReport]:
-    """Fit, calibrate and test one ranker on three consecutive slices of the log.
+    """Fit, choose and test one ranker on three consecutive slices of the log.
+
+    A linear logit always, and boosted trees where there are enough positives, are fitted on the
+    first slice; the one with the smaller weighted log-loss on the second is kept. The second slice
+    also stops and calibrates the trees; a linear model is fitted again on both. The third slice is
+    only measured.
 
     Args:
         rows: Labelled rows in time order.
@@ -183,29 +221,39 @@ def fit_ranker(
     """
     total = rows.label_M.size
     test_from = round(total * (1.0 - config.test_share))
-    calibrate_from = round(total * (1.0 - config.test_share - config.calibration_share))
-    train, calibrate, test = (
-        Outcomes(rows.features_MF[part], rows.label_M[part])
-        for part in (
-            slice(0, calibrate_from),
-            slice(calibrate_from, test_from),
-            slice(test_from, total),
-        )
-    )
-    has_both = calibrate.label_M.sum() > 0 and train.label_M.min(initial=1) == 0
-    if train.label_M.sum() < config.min_positives or not has_both:
-        seen = Outcomes(rows.features_MF[:test_from], rows.label_M[:test_from])
-        rates = SmoothedRates.fit(seen.features_MF, seen.label_M, config.prior_strength)
-        return rates, measure("rates", rates, test)
-    model = _fit_trees(train, calibrate, config, seed=seed, threads=threads)
-    return model, measure("trees", model, test)
+    choose_from = round(total * (1.0 - config.test_share - config.calibration_share))
+    train, choose = rows.part(0, choose_from), rows.part(choose_from, test_from)
+    test = rows.part(test_from, total)
+    if 0 < choose.label_M.sum() < choose.label_M.size:
+        if config.min_positives <= train.label_M.sum() < train.label_M.size:
+            trees = _fit_trees(train, choose, config, seed=seed, threads=threads)
+            linear = RidgeLogit.fit(train, config)
+            if log_loss(trees, choose) < log_loss(linear, choose):
+                return trees, measure("trees", trees, test)
+    model = RidgeLogit.fit(rows.part(0, test_from), config)
+    return model, measure("linear", model, test)
+
+
+def log_loss(model: OutcomeModel, rows: Outcomes) -> float:
+    """Weighted mean negative log-likelihood.
+
+    Args:
+        model: The ranker.
+        rows: At least one row.
+
+    Returns:
+        Nats per row.
+    """
+    p_M = model.predict(rows.features_MF)
+    chance_M = np.where(rows.label_M > 0, p_M, 1.0 - p_M)
+    return float(-(rows.weight_M * np.log(chance_M)).sum() / rows.weight_M.sum())
 
 
 def measure(kind: str, model: OutcomeModel, rows: Outcomes) -> FitReport:
     """Measure a ranker on rows it never saw.
 
     Args:
-        kind: `trees` or `rates`.
+        kind: `trees` or `linear`.
         model: The ranker.
         rows: Held-out rows.
 
@@ -299,24 +347,60 @@ def _load_one(path: Path) -> OutcomeModel:
             "ranker is missing", where=str(described), fix="run the step simulator_snapshot"
         )
     values: dict[str, Any] = read_json(described)
-    if values["kind"] == "rates":
-        rates = {int(key): float(rate) for key, rate in values["by_category"].items()}
-        return SmoothedRates(overall=values["overall"], by_category=rates)
+    if values["kind"] == "linear":
+        return RidgeLogit(
+            center_F=np.array(values["center"]),
+            spread_F=np.array(values["spread"]),
+            weight_F=np.array(values["weight"]),
+            offset=values["offset"],
+        )
     if values["kind"] == "trees":
         text = path.with_suffix(".txt").read_text(encoding="utf-8")
         booster = lightgbm.Booster(model_str=text)
         return BoostedTrees(booster=booster, slope=values["slope"], offset=values["offset"])
     raise ArtifactError(
-        f"ranker kind {values['kind']!r} is unknown, expected rates or trees",
+        f"ranker kind {values['kind']!r} is unknown, expected linear or trees",
         where=str(described),
         fix="run the step simulator_snapshot again",
     )
 
 
+def fit_logit(design_MF: Floats, rows: Outcomes, ridge_F: Floats, goal_F: Floats) -> Floats:
+    """Fit a weighted logistic regression whose weights are drawn towards a goal.
+
+    Args:
+        design_MF: [M, F] float64, a column of ones last.
+        rows: Labels, at least one of each, and weights.
+        ridge_F: [F] strength of the pull of each weight.
+        goal_F: [F] where the weights are pulled.
+
+    Returns:
+        [F] float64 weights.
+    """
+    label_M, weight_M = rows.label_M, rows.weight_M
+    weights = goal_F.copy()
+    weights[-1] = logit(np.clip((weight_M * label_M).sum() / weight_M.sum(), _LOW, _HIGH))
+    for _ in range(_NEWTON_STEPS):
+        p_M = expit(design_MF @ weights)
+        gradient = design_MF.T @ (weight_M * (p_M - label_M)) + ridge_F * (weights - goal_F)
+        spread_M = weight_M * p_M * (1.0 - p_M)
+        hessian = (design_MF * spread_M[:, None]).T @ design_MF + np.diag(ridge_F)
+        change = np.linalg.solve(hessian, gradient)
+        weights = weights - change
+        if np.abs(change).max() < _SMALL_STEP:
+            break
+    return weights
+
+
+def _standardize(used_MF: Floats, center_F: Floats, spread_F: Floats) -> Floats:
+    """Center and scale features; what is far outside is cut, so that no row gets out of hand."""
+    return np.asarray(np.clip((used_MF - center_F) / spread_F, -_LARGEST, _LARGEST))
+
+
 def _fit_trees(
-    train: Outcomes, calibrate: Outcomes, config: RankerConfig, *, seed: int, threads: int
+    train: Outcomes, choose: Outcomes, config: RankerConfig, *, seed: int, threads: int
 ) -> BoostedTrees:
-    """Grow trees until the calibration slice stops improving, then calibrate on it."""
+    """Grow trees until the second slice stops improving, then calibrate the logit on it."""
     parameters = {
         "objective": "binary",
         "learning_rate": config.learning_rate,
@@ -330,8 +414,12 @@ def _fit_trees(
         "verbosity": -1,
     }
     names = feature_names()
-    train_set = lightgbm.Dataset(train.features_MF, train.label_M, feature_name=names)
-    stop_set = lightgbm.Dataset(calibrate.features_MF, calibrate.label_M, reference=train_set)
+    train_set = lightgbm.Dataset(
+        train.features_MF, train.label_M, weight=train.weight_M, feature_name=names
+    )
+    stop_set = lightgbm.Dataset(
+        choose.features_MF, choose.label_M, weight=choose.weight_M, reference=train_set
+    )
     booster = lightgbm.train(
         parameters,
         train_set,
@@ -343,17 +431,17 @@ def _fit_trees(
     booster = lightgbm.Booster(
         model_str=booster.model_to_string(num_iteration=booster.best_iteration)
     )
-    raw_M = np.asarray(booster.predict(calibrate.features_MF, raw_score=True), dtype=np.float64)
-    slope, offset = fit_logit_calibration(raw_M, calibrate.label_M)
+    raw_M = np.asarray(booster.predict(choose.features_MF, raw_score=True), dtype=np.float64)
+    slope, offset = fit_logit_calibration(raw_M, choose)
     return BoostedTrees(booster=booster, slope=slope, offset=offset)
 
 
-def fit_logit_calibration(raw_M: Floats, label_M: Floats) -> tuple[float, float]:
-    """Fit slope and offset of a logit by Newton steps, the slope drawn weakly towards 1.
+def fit_logit_calibration(raw_M: Floats, rows: Outcomes) -> tuple[float, float]:
+    """Fit slope and offset of a logit, the slope drawn weakly towards 1.
 
     Args:
         raw_M: [M] raw logits.
-        label_M: [M] 0 or 1, at least one of each.
+        rows: Labels, at least one of each, and weights.
 
     Returns:
         (slope, offset).
@@ -362,16 +450,6 @@ def fit_logit_calibration(raw_M: Floats, label_M: Floats) -> tuple[float, float]
         Platt scaling; the ridge on the slope is our own.
     """
     center = float(raw_M.mean())
-    design_M2 = np.stack([raw_M - center, np.ones_like(raw_M)], axis=1)
-    ridge = np.array([5.0, 0.0])
-    weights = np.array([1.0, logit(np.clip(label_M.mean(), _LOW, _HIGH))])
-    for _ in range(50):
-        p_M = expit(design_M2 @ weights)
-        gradient = design_M2.T @ (p_M - label_M) + ridge * (weights - [1.0, 0.0])
-        spread_M = p_M * (1.0 - p_M)
-        hessian = (design_M2 * spread_M[:, None]).T @ design_M2 + np.diag(ridge)
-        change = np.linalg.solve(hessian, gradient)
-        weights = weights - change
-        if np.abs(change).max() < 1e-10:
-            break
+    design_M2 = np.column_stack([raw_M - center, np.ones(raw_M.size)])
+    weights = fit_logit(design_M2, rows, np.array([5.0, 0.0]), np.array([1.0, 0.0]))
     return float(weights[0]), float(weights[1] - weights[0] * center)

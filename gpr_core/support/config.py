@@ -50,7 +50,8 @@ def load_section(cls: type[C], values: object, *, where: str) -> C:
     arguments = {}
     for name, field in fields.items():
         if name in values:
-            arguments[name] = _convert(values[name], hints[name], where=f"{where}.{name}")
+            value = _over_default(values[name], field)
+            arguments[name] = _convert(value, hints[name], where=f"{where}.{name}")
         elif _is_required(field):
             raise ConfigError(
                 f"missing parameter {name!r}", where=where, fix=f"add {name}: <value>"
@@ -96,6 +97,22 @@ def read_yaml(path: Path) -> Any:
         ) from error
     except yaml.YAMLError as error:
         raise ConfigError(f"not valid YAML: {error}", where=str(path)) from error
+
+
+def _over_default(value: object, field: "dataclasses.Field[Any]") -> object:
+    """Lay a partial mapping over the default of its field, which may differ from the class's."""
+    if not isinstance(value, Mapping) or field.default_factory is dataclasses.MISSING:
+        return value
+    return _merge(to_mapping(field.default_factory()), value)
+
+
+def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge nested mappings; an unknown key stays, to be refused where it is converted."""
+    merged = {**base, **changes}
+    for name, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(base.get(name), Mapping):
+            merged[name] = _merge(base[name], value)
+    return merged
 
 
 def _is_required(field: "dataclasses.Field[Any]") -> bool:

@@ -63,4 +63,5 @@ def test_growth_is_measured_from_before_to_after_reinforcement():
     )
     found = evidence(columns, champion="v")
     assert found.value_gap_growth.value == pytest.approx(2.0)
-    assert found.true_value_growth.value == pytest.approx(-1.0)
+    assert found.true_value_growth.other == pytest.approx(6.0)
+    assert found.true_value_growth.difference.value == pytest.approx(-1.0)

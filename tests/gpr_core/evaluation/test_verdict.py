@@ -81,12 +81,35 @@ def test_a_simulator_that_disagrees_with_the_truth_refuses(value, expected):
     assert failed(make_evidence(fidelity=make_interval(value, 0.4, 0.6))) == expected
 
 
-def test_a_growing_gap_refuses_only_while_true_value_falls():
-    grown, fallen = make_interval(1.0, 0.5, 1.5), make_interval(-1.0, -1.5, -0.5)
-    risen, unsure = make_interval(1.0, 0.5, 1.5), make_interval(-0.1, -0.5, 0.3)
-    expected = {"fallen": ["no_reward_hacking"], "risen": [], "unsure": []}
-    for name, true_growth in {"fallen": fallen, "risen": risen, "unsure": unsure}.items():
-        evidence = make_evidence(value_gap_growth=grown, true_value_growth=true_growth)
-        assert failed(evidence) == expected[name]
-    shrunk = make_evidence(value_gap_growth=fallen, true_value_growth=fallen)
-    assert failed(shrunk) == []
+GROWN, SHRUNK = make_interval(1.0, 0.5, 1.5), make_interval(-1.0, -1.5, -0.5)
+
+
+def hacking(gap, true, **rules):
+    """Say whether the rule against reward hacking refuses; true value was 40 before."""
+    true = Comparison(other=40.0, difference=true)
+    evidence = make_evidence(value_gap_growth=gap, true_value_growth=true)
+    [found] = [
+        rule
+        for rule in decide(evidence, VerdictConfig(**rules)).rules
+        if rule.name == "no_reward_hacking"
+    ]
+    return not found.passed
+
+
+def test_a_growing_gap_refuses_only_while_true_value_surely_falls():
+    unsure = make_interval(-0.1, -0.5, 0.3)
+    assert hacking(GROWN, SHRUNK)
+    assert not hacking(GROWN, GROWN)
+    assert not hacking(GROWN, unsure)
+    assert not hacking(SHRUNK, SHRUNK)
+    assert not hacking(unsure, SHRUNK)
+
+
+def test_a_loss_of_true_value_may_be_granted():
+    # 1 % of 40 is 0.4 and 2 % is 0.8; the upper end of the fall is 0.5.
+    assert hacking(GROWN, SHRUNK, max_true_value_loss=0.01)
+    assert not hacking(GROWN, SHRUNK, max_true_value_loss=0.02)
+
+
+def test_true_values_that_cannot_be_compared_refuse():
+    assert hacking(GROWN, None)

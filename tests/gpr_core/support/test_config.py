@@ -16,6 +16,17 @@ class Inner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    first: Inner = field(default_factory=lambda: Inner(width=7))
+    height: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tall:
+    pair: Pair = field(default_factory=lambda: Pair(height=5))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outer:
     rate: float
     mode: Literal["fast", "exact"] = "fast"
@@ -38,6 +49,14 @@ def test_values_of_all_supported_types_are_read_back_unchanged():
     config = load_section(Outer, values, where="params.yaml outer")
     assert config == Outer(rate=0.5, mode="exact", sizes=(3,), name="x", inner=Inner(width=9))
     assert to_mapping(config) == values
+
+
+def test_a_partial_mapping_changes_the_default_of_its_field_not_of_its_class():
+    given = {"pair": {"first": {}}}
+    assert load_section(Tall, given, where="tall") == Tall(
+        pair=Pair(first=Inner(width=7), height=5)
+    )
+    assert load_section(Tall, {"pair": {"height": 2}}, where="tall").pair.first == Inner(width=7)
 
 
 def test_an_integer_is_accepted_where_a_float_is_asked_for():

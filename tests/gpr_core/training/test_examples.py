@@ -150,5 +150,5 @@ def test_recent_examples_are_the_windows_that_end_late() -> None:
 
 
 def test_no_recent_window_is_refused() -> None:
-    with pytest.raises(ContractError, match="none of .* training windows ends at or after"):
+    with pytest.raises(ContractError, match=r"none of .* training windows ends at or after"):
         recent_examples(build(make_small_corpus()), CUTOFF_TS + 1)

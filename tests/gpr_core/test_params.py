@@ -1,0 +1,53 @@
+"""Presets, overrides and the YAML form of all parameters."""
+
+import pytest
+
+from gpr_core.params import (
+    differences,
+    load_params_file,
+    override,
+    preset,
+    render_difference,
+    render_params,
+)
+from gpr_core.support.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", ["micro", "tiny"])
+def test_a_preset_is_read_back_unchanged(name, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(render_params(preset(name)))
+    assert load_params_file(path) == preset(name)
+
+
+def test_a_file_of_differences_gives_the_same_preset(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(render_difference(preset("micro"), preset("tiny")))
+    assert load_params_file(path) == preset("micro")
+    assert "max_readouts" not in path.read_text()
+
+
+def test_an_unknown_preset_is_answered_with_the_known_ones():
+    with pytest.raises(ConfigError, match=r"unknown preset 'tinny'(.|\n)*did you mean 'tiny'"):
+        preset("tinny")
+
+
+def test_single_values_are_changed_by_dotted_names():
+    changed = override(preset("tiny"), {"vaft.optimizer.learning_rate": "0.5", "run.seed": "7"})
+    assert differences(changed, preset("tiny")) == {
+        "run.seed": (7, 0),
+        "vaft.optimizer.learning_rate": (0.5, preset("tiny").vaft.optimizer.learning_rate),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("vaft.optimizer.learning_rat", "1.0", "unknown parameter 'learning_rat'"),
+        ("vatf.optimizer.learning_rate", "1.0", r"did you mean 'vaft'"),
+        ("run.seed", "many", "found 'many'"),
+    ],
+)
+def test_a_wrong_override_is_named(name, text, message):
+    with pytest.raises(ConfigError, match=message):
+        override(preset("tiny"), {name: text})
