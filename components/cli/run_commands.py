@@ -44,10 +44,11 @@ def run(
         find_step(only)
     workspace = prepare_workspace(home, params)
     code = reproduce(workspace, STEPS, only=only)
+    # A refused push must not hide the numbers that explain it.
+    if only is None and (workspace / "artifacts" / "evaluation" / "metrics.json").exists():
+        _print_summary(workspace)
     if code is not ExitCode.DONE:
         raise typer.Exit(int(code))
-    if only is None:
-        _print_summary(workspace)
 
 
 def status(
@@ -98,6 +99,7 @@ def _print_summary(workspace: Path) -> None:
     evaluation = workspace / "artifacts" / "evaluation"
     ks = load_params_file(workspace / "params.yaml").evaluation.hit_rate_ks
     _CONSOLE.print(summary_table(evaluation, ks))
-    receipt = read_json(workspace / "artifacts" / "push" / "receipt.json")
-    _CONSOLE.print(f"pushed  {receipt['version']}")
+    receipt = workspace / "artifacts" / "push" / "receipt.json"
+    version = read_json(receipt)["version"] if receipt.exists() else "nothing, see the error above"
+    _CONSOLE.print(f"pushed  {version}")
     _CONSOLE.print(f"report  {evaluation / 'report.html'}", soft_wrap=True)

@@ -32,7 +32,9 @@ SPEC = StepSpec(
             "mean prediction over mean outcome of the click ranker is 1 on held-out logs, within "
             "calibration_tolerance and three standard errors"
         ),
-        "ranker_auc": "the click ranker orders held-out logs better than min_auc",
+        "ranker_auc": (
+            "the click ranker orders held-out logs better than min_auc less two standard errors"
+        ),
         "replay_bit_exact": "two rollouts of the same policy and seed are identical, bit by bit",
     },
     resources=Resources(gpus=1, cpu=2, memory_gib=8),

@@ -138,7 +138,9 @@ def usage_chart(title: str, counts: Sequence[int], *, name: str) -> str:
         An `<svg>` element.
     """
     ordered = sorted((int(value) for value in counts), reverse=True)
-    values = [{"code": place + 1, "items": value} for place, value in enumerate(ordered)]
+    # A step holds until the next point, so the last code needs one behind it.
+    ends = [*ordered, *ordered[-1:]]
+    values = [{"code": place + 1, "items": value} for place, value in enumerate(ends)]
     chart = (
         alt.Chart(alt.InlineData(values=values))
         .mark_area(color=_SERIES[0], opacity=0.75, interpolate="step-after")

@@ -33,7 +33,7 @@ class VerdictConfig:
 class EvaluationConfig:
     """How the checkpoints are judged on the next day."""
 
-    max_requests: int = 400
+    max_requests: int = 300
     """Requests of the next day that are evaluated, a keyed sample when there are more. >= 1."""
     batch_requests: int = 64
     """Requests read by the model at once; changes speed, never a result. >= 1."""

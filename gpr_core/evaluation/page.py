@@ -263,6 +263,7 @@ tbody th{font-weight:600;position:sticky;left:0;background:var(--card);min-width
 thead th:first-child{position:sticky;left:0;background:var(--card)}
 .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 small{display:block;color:var(--muted);font-size:11.5px;font-weight:400;line-height:1.35}
+td.muted:last-child{min-width:200px}
 td.good{color:var(--good)}
 td.bad{color:var(--bad)}
 td.muted,th.muted{color:var(--muted)}

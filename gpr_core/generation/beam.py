@@ -1,6 +1,7 @@
 """Beams on the trie: entering the root, extending by legal codes, cutting a level.
 
-All beams of a batch lie in flat rows sorted by (request, head, node). A beam only ever enters a node with an eligible ad below it, so that none dies.
+All beams of a batch lie in flat rows sorted by (request, head, node). A beam only ever enters a
+node with an eligible ad below it, so that none dies.
 Letters: B requests, J heads, L levels, P codes so far, V codes, M flat beams, C flat children.
 """
 

@@ -15,14 +15,8 @@ from gpr_core.data.tables import DAY_MS, HOUR_MS, Action
 from gpr_core.simulation.as_of_counts import Ints
 from gpr_core.simulation.config import RankerConfig
 from gpr_core.simulation.ranker_features import RankerFeatures
-from gpr_core.simulation.rankers import (
-    OUTCOMES,
-    FitReport,
-    OutcomeModel,
-    Outcomes,
-    fit_ranker,
-    measure,
-)
+from gpr_core.simulation.ranker_models import OutcomeModel, Outcomes
+from gpr_core.simulation.rankers import OUTCOMES, FitReport, fit_ranker, measure
 from gpr_core.support.errors import ContractError
 from gpr_core.support.seeding import derive_seed
 

@@ -26,7 +26,8 @@ from gpr_core.features.timeline import ORDER_COLUMNS
 from gpr_core.simulation.config import RulesConfig, SnapshotConfig
 from gpr_core.simulation.ledger import LEDGER_COLUMNS, Ledger
 from gpr_core.simulation.ranker_features import RankerFeatures, organic_events
-from gpr_core.simulation.rankers import OutcomeModel, load_rankers
+from gpr_core.simulation.ranker_models import OutcomeModel
+from gpr_core.simulation.rankers import load_rankers
 from gpr_core.simulation.synthetic_requests import REQUEST_COLUMNS, rehearse
 from gpr_core.support.config import load_section
 from gpr_core.support.errors import ArtifactError, ContractError

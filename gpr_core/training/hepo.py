@@ -9,6 +9,7 @@ Source: paper section 3.3; loop from specification appendix D.
 """
 
 import copy
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -57,6 +58,7 @@ _CARRIED = ("critic_r2", "process_share", "reward", "legal_share")
 
 _CHUNK_REQUESTS = 64
 _SMALLEST_STEP = 1.0 / 64.0
+_SAFETY = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -289,8 +291,10 @@ class _Hepo:
         self.place.progress.phase(f"round {iteration + 1}: decision")
         share, kl = 1.0, divergence(self.model, self.simulator, rolled.held_out)
         while kl > self.config.kl_cap and share > _SMALLEST_STEP:
-            share /= 2.0
-            move_between(self.model, self.behavior, 0.5)
+            # Divergence grows with the square of the step.
+            shorter = max(_SAFETY * math.sqrt(self.config.kl_cap / kl), 0.5)
+            share *= shorter
+            move_between(self.model, self.behavior, shorter)
             kl = divergence(self.model, self.simulator, rolled.held_out)
         trial = self._held_out_rollout(self.model)
         reward = float(trial.rewards.final_value_M.mean())

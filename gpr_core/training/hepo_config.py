@@ -18,9 +18,10 @@ class CriticConfig:
     """Passes over the rollouts at most before the first policy step of an iteration. >= 1."""
     patience: int = 3
     """Passes without a better held-out R2 after which the warm-up ends. >= 1."""
-    min_r2: float = 0.1
+    min_r2: float = 0.05
     """Gate critic_r2: held-out share of the variance of returns that the critic must explain
-    before the first policy step; below it coarse levels would follow noise. In [0, 1)."""
+    before the first policy step; below it coarse levels would follow noise. The specification asks
+    for more than 0 as a gate and for 0.1 of a good warm-up. In [0, 1)."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

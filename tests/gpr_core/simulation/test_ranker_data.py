@@ -3,7 +3,12 @@ import pyarrow as pa
 import pytest
 
 from gpr_core.simulation.config import RankerConfig
-from gpr_core.simulation.ranker_data import fit_rankers, logged_rows, report_values
+from gpr_core.simulation.ranker_data import (
+    exposure_weights,
+    fit_rankers,
+    logged_rows,
+    report_values,
+)
 from gpr_core.simulation.ranker_features import RankerFeatures, ad_events, organic_events
 from gpr_core.simulation.snapshot import sequence_keys
 from gpr_core.support.errors import ContractError
@@ -31,12 +36,20 @@ def rows_of(corpus, decisions, before_ts=CUTOFF):
 def test_rankers_find_the_liked_category(corpus):
     fitted = fit_rankers(rows_of(corpus, corpus.decisions), CONFIG, cutoff_ts=CUTOFF, seed=0,
                          threads=1)  # fmt: skip
-    assert fitted.reports["ctr"].kind == "trees"
     assert fitted.reports["ctr"].auc > 0.7
     values = report_values(fitted.reports)
     assert values["ranker_ctr/auc"] == fitted.reports["ctr"].auc
     assert values["ranker_neg/is_trees"] == 0.0
     assert all(np.isfinite(value) for value in values.values())
+
+
+def test_rows_that_the_logging_policy_favored_count_less():
+    exposure = np.array([1.0, 1.0, 81.0, 1e-9])
+    weights = exposure_weights(exposure, 0.25)
+    # Raw weights 1, 1, 1/3, and 1e-6 ** -0.25 = 31.6 for the floored one.
+    raw = np.array([1.0, 1.0, 1 / 3, 10**1.5])
+    np.testing.assert_allclose(weights, raw / raw.mean())
+    assert exposure_weights(exposure, 0.0).tolist() == [1.0] * 4
 
 
 def test_rows_are_in_time_order_and_before_the_lag(corpus):
