@@ -45,7 +45,7 @@ def run(
     workspace = prepare_workspace(home, params)
     code = reproduce(workspace, STEPS, only=only)
     # A refused push must not hide the numbers that explain it.
-    if only is None and (workspace / "artifacts" / "evaluation" / "metrics.json").exists():
+    if only is None and (code is ExitCode.DONE or _ended_at_push(workspace)):
         _print_summary(workspace)
     if code is not ExitCode.DONE:
         raise typer.Exit(int(code))
@@ -92,6 +92,12 @@ def _pairs(assignments: list[str]) -> dict[str, str]:
             raise ConfigError(f"found {assignment!r}", where="--set", fix="write section.key=value")
         pairs[name] = value
     return pairs
+
+
+def _ended_at_push(workspace: Path) -> bool:
+    """Say whether everything up to the push is done."""
+    path = StepPaths.in_workspace(STEPS[-1], workspace).status
+    return path.exists() and bool(read_json(path)["state"] == "failed")
 
 
 def _print_summary(workspace: Path) -> None:

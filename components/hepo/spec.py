@@ -25,6 +25,7 @@ SPEC = StepSpec(
         "gpr_core/objectives",
         "gpr_core/simulation",
         "gpr_core/support",
+        "gpr_core/tokenizer",
         "gpr_core/training",
     ),
     gates={

@@ -24,6 +24,7 @@ SPEC = StepSpec(
         "gpr_core/objectives",
         "gpr_core/simulation",
         "gpr_core/support",
+        "gpr_core/tokenizer",
         "gpr_core/training/config.py",
         "gpr_core/training/sequence_file.py",
     ),

@@ -161,7 +161,7 @@ def _center(model: GPR, rows: CriticRows) -> None:
     """Take the mean error on some rows out of the last bias."""
     with torch.no_grad():
         values = candidate_values(model, rows.value_state_BX, rows.row_M, rows.path_ML)
-        model.hte.value_out.bias += (rows.return_ML - values).mean()
+        model.hte.value_out.bias.add_((rows.return_ML - values).mean())
 
 
 def value_parameters(model: GPR) -> list[torch.nn.Parameter]:
