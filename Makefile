@@ -37,7 +37,7 @@ run: $(READY)  ## fill a lake and run the eight steps; SOURCE=world|movielens PR
 	$(BIN)/gpr run --home $(GPR_HOME)
 
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY) $(LINT_READY)  ## format, style, types, docstrings, layers
 	$(BIN)/ruff format --check .

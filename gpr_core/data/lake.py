@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from gpr_core.data.days import parse_day
 from gpr_core.data.tables import TABLES
-from gpr_core.support.errors import ArtifactError, suggest_name
+from gpr_core.support.errors import ArtifactError, ContractError, suggest_name
 from gpr_core.support.files import read_json, write_bytes, write_json
 from gpr_core.support.hashing import hash_file
 
@@ -208,13 +208,15 @@ class Lake:
                 fix="restore the file from the warehouse",
             )
         try:
-            return pq.read_table(path, schema=TABLES[table].schema, partitioning=None)
+            rows = pq.read_table(path, partitioning=None)
         except pa.ArrowInvalid as error:
             raise ArtifactError(
                 f"partition is not readable Parquet: {error}",
                 where=str(path),
                 fix="restore the file from the warehouse",
             ) from error
+        _check_columns(table, rows.schema, where=str(path))
+        return rows.select(TABLES[table].schema.names).cast(TABLES[table].schema)
 
     def _write(self, table: str, day: date, rows: pa.Table) -> _Entry:
         """Write one partition file atomically."""
@@ -253,6 +255,24 @@ class Lake:
             return {"schema_version": _SCHEMA_VERSION, "source": source, "days": {}}
         self.check_source(source)
         return self._manifest()
+
+
+def _check_columns(table: str, found: pa.Schema, *, where: str) -> None:
+    """Refuse a partition that lacks a column or has one of another type."""
+    for field in TABLES[table].schema:
+        if field.name not in found.names:
+            raise ContractError(
+                f"{table}: column {field.name!r} is missing",
+                where=where,
+                fix=f"land it as {field.type}; `gpr contracts check {table} FILE` checks a file",
+            )
+        if found.field(field.name).type != field.type:
+            raise ContractError(
+                f"{table}: column {field.name!r} has type {found.field(field.name).type}, "
+                f"expected {field.type}",
+                where=where,
+                fix="cast it before landing; a changed type is a breaking change of the contract",
+            )
 
 
 def _check_tables(tables: Mapping[str, pa.Table]) -> None:

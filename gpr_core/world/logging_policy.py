@@ -227,7 +227,6 @@ class _Ledger:
     """Money spent so far, and who saw which ad how often today."""
 
     def __init__(self, market: MarketDay, targeting: Targeting) -> None:
-        """Begin a day with nothing spent."""
         self._market = market
         self._freq_cap_A = targeting.freq_cap_A
         self._spent_day_A = np.zeros(len(market.is_new_A), dtype=np.int64)

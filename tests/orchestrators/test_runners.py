@@ -15,7 +15,7 @@ from components.pipeline.registry import STEPS
 from gpr_core.support.hashing import hash_files
 from tests.orchestrators.conftest import GPR, gpr
 
-pytestmark = [pytest.mark.orchestrator, pytest.mark.xdist_group("runners")]
+pytestmark = pytest.mark.orchestrator
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = "2026-01-14"

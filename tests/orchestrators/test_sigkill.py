@@ -16,7 +16,7 @@ from gpr_core.support.files import read_json
 from gpr_core.support.hashing import hash_files
 from tests.orchestrators.conftest import GPR, gpr
 
-pytestmark = [pytest.mark.orchestrator, pytest.mark.xdist_group("sigkill")]
+pytestmark = pytest.mark.orchestrator
 
 DAY = "2026-01-14"
 TRAINING = ("mtp_pretrain", "vaft", "hepo")

@@ -5,6 +5,7 @@ spoiled lake's manifest is consistent, except where the file itself is what is w
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -30,8 +31,6 @@ from gpr_core.support.hashing import hash_file
 GPR = str(Path(sys.executable).with_name("gpr"))
 CURATION = find_step("corpus_curation")
 DAY = parse_day("2026-01-10")
-
-pytestmark = pytest.mark.xdist_group("bad_input")
 
 
 @pytest.fixture(scope="module")
@@ -84,17 +83,6 @@ def replace_column(name, make):
     return change
 
 
-def first_becomes(value):
-    """Replace the first value of a column."""
-
-    def make(column):
-        values = column.to_pylist()
-        values[0] = value(values[0]) if callable(value) else value
-        return pa.array(values, column.type)
-
-    return make
-
-
 def all_become(value):
     """Replace all values of a column."""
     return lambda column: pa.array(np.full(len(column), value), column.type)
@@ -104,43 +92,43 @@ BAD_TABLES = {
     "missing_column": (
         "requests",
         lambda rows: rows.drop_columns(["scene"]),
-        r"requests.*column 'scene' is missing",
+        r"requests: column 'scene' is missing",
     ),
     "wrong_type": (
         "requests",
         replace_column("scene", lambda column: pc.cast(column, pa.string())),
-        r"requests.*'scene' has type string.*int8",
+        r"requests: column 'scene' has type string, expected int8",
     ),
     "nan": (
         "impressions",
         replace_column("p_ctr", all_become(float("nan"))),
-        r"impressions.*p_ctr.*NaN",
+        r"impressions IM-FINITE: \d+ of [\d,]+ rows have a NaN or infinite value \(p_ctr\)",
     ),
     "bid_below_zero": (
         "ad_versions",
         replace_column("bid_micros", all_become(-1)),
-        r"ad_versions.*bid_micros",
+        r"ad_versions AV-002: \d+ of \d+ rows have bid_micros <= 0",
     ),
     "event_before_request": (
         "impressions",
-        replace_column("exposure_ts", first_becomes(lambda ts: ts - 50_000_000_000)),
-        r"impressions.*before",
+        replace_column("exposure_ts", lambda column: pc.subtract(column, 3_600_000)),
+        r"impressions IM-003: 3\d\d of [\d,]+ rows have an exposure before its request",
     ),
     "duplicate_key": (
         "requests",
-        lambda rows: pa.concat_tables([rows, rows.slice(0, 1)]),
-        r"requests.*request_key.*(duplicate|unique)",
+        lambda rows: pa.concat_tables([rows, rows]),
+        r"requests RQ-UNIQUE: \d+ of [\d,]+ rows have a duplicate key",
     ),
 }
 
 
 @pytest.mark.parametrize("kind", sorted(BAD_TABLES))
-def test_a_bad_table_is_refused_by_name(home, kind, caplog):
+def test_a_bad_table_is_refused_by_name(home, kind):
     table, change, pattern = BAD_TABLES[kind]
     spoil(home, table, change)
     code, message, workspace = curate(home)
     assert code is ExitCode.INPUT_REFUSED, message
-    assert __import__("re").search(pattern, message, flags=__import__("re").DOTALL), message
+    assert re.search(pattern, message), message
     assert not (workspace / "artifacts").exists()
 
 
