@@ -48,7 +48,7 @@ lint: $(READY) $(LINT_READY)  ## format, style, types, docstrings, layers
 	$(BIN)/gpr render --check
 	$(BIN)/gpr contracts lint
 
-e2e: $(READY)  ## run all steps on the tiny preset, twice, and compare
+e2e: $(READY)  ## run the preset tiny on both sources, and two consecutive days
 	$(BIN)/python -m pytest -m e2e
 
 claims: $(READY)  ## run the slow statistical studies

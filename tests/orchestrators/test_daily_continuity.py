@@ -9,7 +9,7 @@ from gpr_core.support.files import read_json
 from gpr_core.support.hashing import hash_file
 from tests.orchestrators.conftest import gpr
 
-pytestmark = pytest.mark.orchestrator
+pytestmark = [pytest.mark.orchestrator, pytest.mark.e2e]
 
 FIRST, SECOND = "2026-01-14", "2026-01-15"
 
