@@ -67,6 +67,28 @@ def preset(name: str) -> Params:
     return _PRESETS[name]()
 
 
+def for_movielens(params: Params, day: str) -> Params:
+    """Adapt parameters to MovieLens-100K.
+
+    Few people rate many movies in a few sittings: there are fewer windows than in the synthetic
+    world and more requests in each, so training takes more passes and more requests a window.
+
+    Args:
+        params: A preset.
+        day: Training day.
+
+    Returns:
+        Changed parameters.
+    """
+    mtp = params.mtp_pretrain
+    sequence = replace(mtp.sequence, max_readouts=16)
+    return replace(
+        params,
+        run=replace(params.run, day=day),
+        mtp_pretrain=replace(mtp, sequence=sequence, epochs=6),
+    )
+
+
 def load_params_file(path: Path) -> Params:
     """Read and check a whole params.yaml.
 

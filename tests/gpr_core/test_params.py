@@ -4,6 +4,7 @@ import pytest
 
 from gpr_core.params import (
     differences,
+    for_movielens,
     load_params_file,
     override,
     preset,
@@ -25,6 +26,15 @@ def test_a_file_of_differences_gives_the_same_preset(tmp_path):
     path.write_text(render_difference(preset("micro"), preset("tiny")))
     assert load_params_file(path) == preset("micro")
     assert "max_readouts" not in path.read_text()
+
+
+def test_movielens_trains_longer_on_another_day_and_changes_nothing_else():
+    changed = differences(for_movielens(preset("tiny"), "1998-01-06"), preset("tiny"))
+    assert set(changed) == {
+        "run.day",
+        "mtp_pretrain.epochs",
+        "mtp_pretrain.sequence.max_readouts",
+    }
 
 
 def test_an_unknown_preset_is_answered_with_the_known_ones():
