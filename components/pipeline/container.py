@@ -41,8 +41,9 @@ def run_in_container(spec: StepSpec, executor_input: str) -> ExitCode:
     try:
         given = json.loads(executor_input)
         values = given["inputs"]["parameterValues"]
-        inputs = _folders(given["inputs"].get("artifacts", {}))
-        outputs = _folders(given["outputs"].get("artifacts", {}))
+        inputs = _folders(given["inputs"].get("artifacts", {}), spec.inputs)
+        written = tuple(artifact.name for artifact in spec.outputs)
+        outputs = _folders(given["outputs"].get("artifacts", {}), written)
         output_file = Path(given["outputs"]["outputFile"])
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ConfigError(
@@ -77,9 +78,9 @@ def local_path(uri: str) -> Path:
     return Path(uri)
 
 
-def _folders(artifacts: Mapping[str, Any]) -> dict[str, Path]:
-    """Name the local folder of each artifact."""
-    return {name: local_path(entry["artifacts"][0]["uri"]) for name, entry in artifacts.items()}
+def _folders(artifacts: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Path]:
+    """Name the local folder of each artifact, in the order of the spec, as every runner does."""
+    return {name: local_path(artifacts[name]["artifacts"][0]["uri"]) for name in names}
 
 
 def _workspace(spec: StepSpec, values: Mapping[str, str], parent: Path) -> Path:
