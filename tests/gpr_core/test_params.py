@@ -33,6 +33,7 @@ def test_movielens_trains_longer_on_another_day_and_changes_nothing_else():
     assert set(changed) == {
         "run.day",
         "mtp_pretrain.epochs",
+        "mtp_pretrain.min_head_divergence",
         "mtp_pretrain.sequence.max_readouts",
     }
 
