@@ -95,9 +95,10 @@ def _pairs(assignments: list[str]) -> dict[str, str]:
 
 
 def _ended_at_push(workspace: Path) -> bool:
-    """Say whether everything up to the push is done."""
-    path = StepPaths.in_workspace(STEPS[-1], workspace).status
-    return path.exists() and bool(read_json(path)["state"] == "failed")
+    """Say whether the push alone failed; beside another failed step, an old one says nothing."""
+    paths = [StepPaths.in_workspace(spec, workspace).status for spec in STEPS]
+    states = [read_json(path)["state"] if path.exists() else "not started" for path in paths]
+    return states == ["done"] * (len(STEPS) - 1) + ["failed"]
 
 
 def _print_summary(workspace: Path) -> None:
