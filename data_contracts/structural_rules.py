@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from data_contracts.model import AllowEmpty, OnFail, Property, Rule
 
-WHOLE_TABLE_WORDS = ("COLUMNS", "TYPES", "ROWS", "SHARE")
 
 _TEXTS: dict[str, tuple[OnFail, str, str, str]] = {
     "COLUMNS": (

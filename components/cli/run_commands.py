@@ -1,5 +1,6 @@
 """`gpr run` and `gpr status`: one day, all steps, through DVC."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from gpr_core.params import Params, load_params_file, override, preset
 from gpr_core.support.errors import ConfigError
 from gpr_core.support.files import read_json
 
+_SET_BY_THE_HOME = ("run.day", "run.lake", "run.oracle", "run.registry")
 # Wide enough for all methods side by side, also where the output is no terminal.
 _CONSOLE = Console(width=max(Console().width, 120))
 
@@ -39,10 +41,11 @@ def run(
 ) -> None:
     """Train, evaluate and push the model of one day; finished steps are not repeated."""
     home = (home or default_home("world", preset_name or "tiny")).resolve()
-    params = _resolve_params(home, day, preset_name, assignments or [])
+    changes = _pairs(assignments or [])
+    params = _resolve_params(home, day, preset_name, changes)
     if only is not None:
         find_step(only)
-    workspace = prepare_workspace(home, params)
+    workspace = prepare_workspace(home, params, keep_champion="run.champion" in changes)
     code = reproduce(workspace, STEPS, only=only)
     # A refused push must not hide the numbers that explain it.
     if only is None and (code is ExitCode.DONE or _ended_at_push(workspace)):
@@ -67,7 +70,7 @@ def status(
 
 
 def _resolve_params(
-    home: Path, day: str | None, preset_name: str | None, assignments: list[str]
+    home: Path, day: str | None, preset_name: str | None, changes: Mapping[str, str]
 ) -> Params:
     """Start from the workspace of the day, else the home's parameters, else a preset."""
     site = load_params_file(home / "params.yaml") if (home / "params.yaml").exists() else None
@@ -80,7 +83,7 @@ def _resolve_params(
         params = load_params_file(existing)
     else:
         params = site or preset("tiny")
-    return override(replace(params, run=replace(params.run, day=day)), _pairs(assignments))
+    return override(replace(params, run=replace(params.run, day=day)), changes)
 
 
 def _pairs(assignments: list[str]) -> dict[str, str]:
@@ -90,6 +93,12 @@ def _pairs(assignments: list[str]) -> dict[str, str]:
         name, equals, value = assignment.partition("=")
         if not equals:
             raise ConfigError(f"found {assignment!r}", where="--set", fix="write section.key=value")
+        if name in _SET_BY_THE_HOME:
+            raise ConfigError(
+                f"{name} cannot be set: home and day decide it",
+                where="--set",
+                fix="choose another --home or --day",
+            )
         pairs[name] = value
     return pairs
 

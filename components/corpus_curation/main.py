@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 from components.corpus_curation.gates import measure_gates
 from components.runtime.context import StepContext, StepResult
 from components.runtime.lake_inputs import first_lake_day, read_checked
+from components.runtime.model_store import ModelStore
 from gpr_core.data.config import CurationConfig
 from gpr_core.data.decisions import drop_rare_users
 from gpr_core.data.engine import Engine
+from gpr_core.data.fusion import FusionStats
 from gpr_core.data.item_sample import ItemSample, build_item_sample
 from gpr_core.data.splits import Split
 from gpr_core.data.tables import DAY_MS, Action, TokenKind
@@ -48,6 +50,8 @@ VALUE_WEIGHTS_SCHEMA = pa.schema(
     ]
 )
 
+STATS_FILE = "embedding_stats.json"
+
 _WRITTEN_TABLES = ("users", "user_stats_daily", "ads", "ad_versions", "content")
 
 
@@ -78,7 +82,8 @@ def run(context: StepContext[CurationConfig]) -> StepResult:
         Counts and shares, and one result for each gate.
 
     Raises:
-        ArtifactError: If the lake does not reach the training day, or is corrupt.
+        ArtifactError: If the lake does not reach the training day or is corrupt, or the champion
+            is missing or damaged.
         ContractError: If a lake table breaks its contract.
         LeakageError: If a row from after the cutoff is found.
     """
@@ -90,7 +95,7 @@ def run(context: StepContext[CurationConfig]) -> StepResult:
     with Engine(context.threads) as engine:
         curated = curate_days(tables, config, context.day, engine=engine)
     context.progress.phase("clustering near duplicates, splitting and weighing")
-    corpus = make_corpus(curated, config, seed=context.seed)
+    corpus = make_corpus(curated, config, seed=context.seed, kept=_champion_stats(context))
     context.progress.phase("writing")
     folder = context.outputs["corpus"]
     write_corpus(folder, corpus, curated, config)
@@ -100,13 +105,16 @@ def run(context: StepContext[CurationConfig]) -> StepResult:
     return StepResult(metrics=_metrics(corpus), gates=gates)
 
 
-def make_corpus(curated: CuratedDays, config: CurationConfig, *, seed: int) -> Corpus:
+def make_corpus(
+    curated: CuratedDays, config: CurationConfig, *, seed: int, kept: FusionStats | None = None
+) -> Corpus:
     """Add what is fitted on the training window.
 
     Args:
         curated: Curated tables of the window.
         config: Parameters.
         seed: Run seed.
+        kept: Embedding statistics of codebooks that are kept; None fits new ones.
 
     Returns:
         All tables and fitted values of the artifact.
@@ -122,7 +130,7 @@ def make_corpus(curated: CuratedDays, config: CurationConfig, *, seed: int) -> C
     )
     constants = fit_value_weights(logged, rule)
     omega = value_weights(logged, constants).astype(np.float32)
-    items = build_item_sample(curated.canonical, config, seed=seed)
+    items = build_item_sample(curated.canonical, config, seed=seed, kept=kept)
     weights = [decisions["request_key"], decisions["action"], raw_value(logged, rule), omega]
     tables = {name: curated.canonical[name] for name in _WRITTEN_TABLES} | {
         "item_vectors": items.vectors,
@@ -150,9 +158,18 @@ def write_corpus(
     for name, rows in corpus.tables.items():
         pq.write_table(rows, folder / f"{name}.parquet", compression="zstd")
     curated.buckets.save(folder / BUCKETS_FILE)
-    corpus.items.stats.save(folder / "embedding_stats.json")
+    corpus.items.stats.save(folder / STATS_FILE)
     corpus.constants.save(folder / "value_weights.json")
     write_json(folder / CONFIG_FILE, to_mapping(config))
+
+
+def _champion_stats(context: StepContext[CurationConfig]) -> FusionStats | None:
+    """Read the statistics that belong to the champion's codebooks, every byte verified."""
+    if context.champion is None:
+        return None
+    store = ModelStore(context.registry)
+    store.verify(context.champion)
+    return FusionStats.load(store.path(context.champion) / "tokenizer" / STATS_FILE)
 
 
 def _logged_value(decisions: pa.Table) -> LoggedValue:

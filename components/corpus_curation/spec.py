@@ -24,11 +24,12 @@ SPEC = StepSpec(
         ),
     ),
     section="corpus_curation",
-    run_params=("day", "seed", "threads"),
+    run_params=("day", "seed", "threads", "champion"),
     lake_manifests=("train",),
     code=(
         "components/corpus_curation",
         "components/runtime/lake_inputs.py",
+        "components/runtime/model_store.py",
         "data_contracts",
         "gpr_core/data",
         "gpr_core/features/buckets.py",
@@ -47,5 +48,6 @@ SPEC = StepSpec(
         "category_balance": "category weights stay below the cap and even out the categories",
         "enough_decisions": "there is at least one decision and one token to learn from",
     },
+    plots=("days.csv",),
     resources=Resources(gpus=0, cpu=2, memory_gib=6),
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from pyarrow import csv
 from torch import Tensor
 
 from components.runtime.context import GateResult, StepContext, StepResult
@@ -129,6 +130,7 @@ def _write_outputs(
     save_checkpoint(folder, model, meta)
     save_sequence(folder, load_sequence(context.inputs["vaft_checkpoint"]))
     pq.write_table(result.curve, folder / "curve.parquet", compression="zstd")
+    csv.write_csv(result.curve, context.plots / "curve.csv")
     shard = simulator.table(result.rollout, policy_hash=_policy_hash(result.behavior))
     pq.write_table(
         shard, Path(context.outputs["rollouts"]) / "rollouts.parquet", compression="zstd"

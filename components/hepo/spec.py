@@ -34,5 +34,6 @@ SPEC = StepSpec(
         "all_legal": "every candidate of every rollout was eligible for its request",
         "reward_not_below_start": "held-out simulated reward is not below the starting policy's",
     },
+    plots=("curve.csv",),
     resources=Resources(gpus=1, cpu=2, memory_gib=8),
 )

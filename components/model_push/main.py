@@ -12,7 +12,13 @@ from typing import Any
 from components.model_push.bundle import stage_bundle
 from components.model_push.model_card import model_card
 from components.runtime.context import GateResult, StepContext, StepResult
-from components.runtime.model_store import ModelStore, bundle_version, content_hash, seal_bundle
+from components.runtime.model_store import (
+    ModelStore,
+    bundle_version,
+    content_hash,
+    day_of_version,
+    seal_bundle,
+)
 from gpr_core.evaluation.config import PromotionConfig
 from gpr_core.support.files import read_json, write_json, write_text
 
@@ -65,13 +71,16 @@ def run(context: StepContext[PromotionConfig]) -> StepResult:
 
 def _verdict_allows(verdict: dict[str, Any], store: ModelStore, day: date) -> GateResult:
     """The verdict must promote, and must have compared with what serves now."""
-    promoted, compared = bool(verdict["promote"]), verdict["champion"]
-    is_current = compared in (store.champion(), store.champion_before(day))
+    promoted, compared, serves = bool(verdict["promote"]), verdict["champion"], store.champion()
+    is_later = serves is not None and day_of_version(serves) > day.isoformat()
+    is_current = compared == store.champion_before(day) and not is_later
     if not promoted:
         message = "the verdict does not promote: " + "; ".join(verdict["reasons"])
+    elif is_later:
+        message = f"{serves}, which serves, is of a later day than {day}: nothing to promote"
     elif not is_current:
         message = (
-            f"the verdict compared with champion {compared}, but {store.champion()} serves: "
+            f"the verdict compared with champion {compared}, but {serves} serves: "
             "run the day again from a new workspace"
         )
     else:

@@ -33,12 +33,19 @@ from components.pipeline.paths import CODE_ROOT, StepPaths
 from components.pipeline.registry import STEPS, find_artifact
 from components.runtime.context import StepContext, StepResult
 from components.runtime.exit_codes import ExitCode, exit_code_of
+from components.runtime.model_store import day_of_version
 from components.runtime.step_spec import StepSpec
 from gpr_core.data.days import day_end_ms, parse_day
 from gpr_core.data.lake import Lake
 from gpr_core.support.config import load_section, read_yaml, to_mapping
 from gpr_core.support.device import resolve_device
-from gpr_core.support.errors import ArtifactError, ConfigError, GprError, suggest_name
+from gpr_core.support.errors import (
+    ArtifactError,
+    ConfigError,
+    GprError,
+    LeakageError,
+    suggest_name,
+)
 from gpr_core.support.files import publish_folder, write_json
 from gpr_core.support.hashing import hash_file, hash_value
 from gpr_core.support.progress import Progress
@@ -67,14 +74,24 @@ def run_step(spec: StepSpec, paths: StepPaths) -> ExitCode:
         paths: Where things are.
 
     Returns:
-        The exit code; every error is logged and written to `paths.status`, none is raised.
+        The exit code; every error is logged and written to `paths.status`, none is raised. Where
+        another process is at work, its status and its staging folder are left alone.
     """
     _die_with_parent()
+    try:
+        with _only_one(paths.staging):
+            return _run_alone(spec, paths)
+    except BusyError as error:
+        _LOGGER.error("%s  %s", spec.name, error)  # noqa: TRY400 - a message, not a crash
+        return exit_code_of(error)
+
+
+def _run_alone(spec: StepSpec, paths: StepPaths) -> ExitCode:
+    """Run the step and record how it ended; the caller holds the lock."""
     record: dict[str, Any] = {"step": spec.name, "pid": os.getpid()}
     write_json(paths.status, {**record, "state": "running"})
     try:
-        with _only_one(paths.staging):
-            timings = _execute(spec, paths)
+        timings = _execute(spec, paths)
         record |= {"state": "done", "code": 0, "timings": _rounded(timings)}
         code = ExitCode.DONE
     except BaseException as error:
@@ -107,7 +124,7 @@ def _execute(spec: StepSpec, paths: StepPaths) -> Timings:
     check_gates(spec, result.gates)
     inputs = {name: (find_artifact(name), path) for name, path in paths.inputs.items()}
     source = Lake(context.lake).source() if spec.lake_manifests else None
-    facts = RunFacts(cutoff_ts=context.cutoff_ts, source=source)
+    facts = RunFacts(cutoff_ts=context.cutoff_ts, source=source, bounds=result.bounds)
     contracts = check_output_contracts(spec, context.outputs, inputs, facts, paths.reports)
     checked = clock()
 
@@ -165,27 +182,54 @@ def _origin(spec: StepSpec, paths: StepPaths, run: RunConfig, params: Any) -> di
     for name, folder in paths.inputs.items():
         inputs[name] = verify_artifact(folder, step=spec.name)
         recheck_changed_contracts(find_artifact(name), folder, step=spec.name)
-    lake = paths.base / run.lake
-    manifests = {}
-    for name in spec.lake_manifests:
-        path = lake / "manifests" / run.day / f"{name}.json"
-        if not path.exists():
-            until = run.day if name == "train" else f"the day after {run.day}"
-            raise ArtifactError(
-                f"the lake has no {name} manifest of day {run.day}",
-                where=str(path),
-                fix=f"run `gpr lake fill --through {until}`",
-            )
-        manifests[name] = hash_file(path)
+    _refuse_later_champion(run)
+    manifests = landed_manifests(spec, paths.base / run.lake, run.day)
     values = to_mapping(run)
     return {
         "inputs": inputs,
-        "lake": manifests,
+        "lake": {name: hash_file(path) for name, path in manifests.items()},
         "code": hash_code(CODE_ROOT, spec.code),
         "params": to_mapping(params),
         "run": {name: values[name] for name in spec.run_params},
         "device": resolve_device(run.device),
     }
+
+
+def _refuse_later_champion(run: RunConfig) -> None:
+    """Refuse a champion that has seen the day it would be judged on."""
+    if run.champion is not None and day_of_version(run.champion) >= run.day:
+        raise LeakageError(
+            f"champion {run.champion} was trained on a day that is not before {run.day}",
+            where="params.yaml run.champion",
+            fix="pin an earlier version, or null; `gpr run` in a new workspace does so by itself",
+        )
+
+
+def landed_manifests(spec: StepSpec, lake: Path, day: str) -> dict[str, Path]:
+    """Find the lake manifests that a step depends on.
+
+    Args:
+        spec: The step.
+        lake: Folder of the lake.
+        day: Training day, ISO.
+
+    Returns:
+        Manifest name -> existing file.
+
+    Raises:
+        ArtifactError: If a day that is needed has not landed.
+    """
+    folder = lake / "manifests" / day
+    manifests: dict[str, Path] = {name: folder / f"{name}.json" for name in spec.lake_manifests}
+    for name, path in manifests.items():
+        if not path.exists():
+            until = day if name == "train" else f"the day after {day}"
+            raise ArtifactError(
+                f"the lake has no {name} manifest of day {day}",
+                where=str(path),
+                fix=f"wait until {until} has landed, or run `gpr lake fill --through` that day",
+            )
+    return manifests
 
 
 def _make_context(

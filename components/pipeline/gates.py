@@ -1,7 +1,7 @@
 """Gates: numbers that a step must reach, and contracts that its tables must keep."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,12 @@ class RunFacts:
     Attributes:
         cutoff_ts: End of the training day, epoch ms.
         source: Source of the lake, or None where a step does not read the lake.
+        bounds: Contract -> parameter -> value that the step itself knows.
     """
 
     cutoff_ts: int
     source: str | None
+    bounds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def parameters_of(self, contract: str) -> dict[str, float]:
         """Select the facts that a contract has a parameter for.
@@ -38,9 +40,13 @@ class RunFacts:
 
         Returns:
             Parameter name -> value.
+
+        Raises:
+            ConfigError: If the step bounds a parameter that the contract does not have.
         """
         known = {} if self.source is None else source_parameters(contract, self.source)
-        return {**known, **accepted_parameters(contract, {"cutoff_ts": self.cutoff_ts})}
+        run = accepted_parameters(contract, {"cutoff_ts": self.cutoff_ts})
+        return {**known, **run, **self.bounds.get(contract, {})}
 
 
 def check_gates(spec: StepSpec, results: tuple[GateResult, ...]) -> None:
@@ -101,16 +107,17 @@ def check_output_contracts(
     references = TableReferences([*read, *written])
     records: dict[str, list[dict[str, Any]]] = {}
     for artifact in spec.outputs:
+        bounds = {name: facts.parameters_of(name) for name in artifact.contracts.values()}
         outcomes = [
             check_table(
                 name,
                 pq.read_table(outputs[artifact.name] / file),
                 references=references,
-                parameters=facts.parameters_of(name),
+                parameters=bounds[name],
             )
             for file, name in artifact.contracts.items()
         ]
-        records[artifact.name] = [_record(outcome) for outcome in outcomes]
+        records[artifact.name] = [_record(item, bounds[item.contract]) for item in outcomes]
         if outcomes:
             write_check_reports(outcomes, reports / "outputs" / artifact.name)
         _raise_if_refused(outcomes, where=f"step {spec.name}, artifact {artifact.name}")
@@ -146,14 +153,16 @@ def recheck_changed_contracts(artifact: Artifact, folder: Path, *, step: str) ->
     Raises:
         ContractError: If a table breaks the contract as it is now.
     """
-    passed = {
-        record["contract"]: record["contract_hash"]
-        for record in read_json(folder / GATE_REPORT)["contracts"]
-    }
+    passed = {record["contract"]: record for record in read_json(folder / GATE_REPORT)["contracts"]}
     for file, name in artifact.contracts.items():
-        if passed.get(name) != contract_hash(name):
-            references = TableReferences([(artifact, folder)])
-            outcome = check_table(name, pq.read_table(folder / file), references=references)
+        record = passed.get(name, {})
+        if record.get("contract_hash") != contract_hash(name):
+            outcome = check_table(
+                name,
+                pq.read_table(folder / file),
+                references=TableReferences([(artifact, folder)]),
+                parameters=accepted_parameters(name, record.get("parameters", {})),
+            )
             outcome.raise_if_failed(f"step {step}, input {artifact.name}/{file}")
 
 
@@ -187,12 +196,13 @@ class TableReferences(Mapping[str, pa.Table]):
         return len(self._paths)
 
 
-def _record(outcome: CheckOutcome) -> dict[str, Any]:
+def _record(outcome: CheckOutcome, parameters: Mapping[str, float]) -> dict[str, Any]:
     """Summarize one contract check."""
     return {
         "contract": outcome.contract,
         "version": outcome.version,
         "contract_hash": contract_hash(outcome.contract),
+        "parameters": dict(parameters),
         "rows": outcome.rows,
         "rules": len(outcome.rules),
         "passed": outcome.ok,

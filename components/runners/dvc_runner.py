@@ -10,10 +10,13 @@ from typing import Any
 
 import yaml
 
+from components.pipeline.execute import BusyError, landed_manifests
 from components.pipeline.paths import StepPaths
 from components.runtime.exit_codes import ExitCode
 from components.runtime.step_spec import StepSpec
+from gpr_core.support.config import load_section, read_yaml
 from gpr_core.support.files import read_json
+from gpr_core.support.run_config import RunConfig
 
 _LOGGER = logging.getLogger("gpr.dvc")
 
@@ -69,20 +72,74 @@ def reproduce(workspace: Path, steps: Sequence[StepSpec], *, only: str | None = 
     Returns:
         How it ended. DVC turns every failure into one code, so the step's own is read from the
         status file that it left.
+
+    Raises:
+        ArtifactError: If a day that a step needs has not landed in the lake; DVC would only say
+            that a file is missing, after hours of training.
+        BusyError: If a step of this workspace is running.
     """
-    from dvc.exceptions import ReproductionError  # noqa: PLC0415 - slow to import
+    from dvc.exceptions import DvcException  # noqa: PLC0415 - slow to import
     from dvc.repo import Repo  # noqa: PLC0415
 
+    chosen = [spec for spec in steps if only in (None, spec.name)]
+    _require_landed_days(workspace, chosen)
+    _forget_failures(workspace, chosen)
     # The `gpr` of this very installation must be found, whether or not it is on the PATH.
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     # DVC resolves its targets and its run-cache against the working folder.
     with _environment(PATH=search), chdir(workspace), Repo(str(workspace)) as repo:
         try:
             repo.reproduce(targets=[only] if only else None, single_item=only is not None)
-        except ReproductionError as error:
-            return _explain_failure(workspace, steps, error)
-        repo.push(run_cache=True)
+        except DvcException as error:
+            return _explain_failure(workspace, chosen, error)
+        try:
+            repo.push(run_cache=True)
+        except DvcException:
+            _LOGGER.exception("the steps are done, but DVC could not push; run again")
+            return ExitCode.CRASH
     return ExitCode.DONE
+
+
+def _require_landed_days(workspace: Path, steps: Sequence[StepSpec]) -> None:
+    """Refuse to start before all days that the steps need have landed."""
+    run = load_section(
+        RunConfig, (read_yaml(workspace / "params.yaml") or {}).get("run"), where="params.yaml run"
+    )
+    for spec in steps:
+        landed_manifests(spec, workspace / run.lake, run.day)
+
+
+def _forget_failures(workspace: Path, steps: Sequence[StepSpec]) -> None:
+    """Remove what earlier attempts left, so that a failure that is found is one of this run."""
+    for spec in steps:
+        path = StepPaths.in_workspace(spec, workspace).status
+        record: dict[str, Any] = read_json(path) if path.exists() else {"state": "not started"}
+        if record["state"] == "running" and is_alive(record["pid"]):
+            raise BusyError(
+                f"step {spec.name!r} is already running as process {record['pid']}",
+                where=str(workspace),
+                fix="wait for it, or stop that process and run the day again",
+            )
+        if record["state"] in ("running", "failed"):
+            path.unlink()
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process of this machine lives.
+
+    Args:
+        pid: Its number.
+
+    Returns:
+        True if it does; it may belong to somebody else.
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _explain_failure(workspace: Path, steps: Sequence[StepSpec], error: BaseException) -> ExitCode:

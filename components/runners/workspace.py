@@ -14,6 +14,7 @@ from components.pipeline.registry import STEPS
 from components.runners.dvc_runner import render_dvc_yaml
 from components.runtime.model_store import ModelStore
 from components.runtime.step_spec import StepSpec
+from gpr_core.data.days import parse_day
 from gpr_core.params import Params, load_params_file, render_params
 from gpr_core.support.files import write_text
 
@@ -43,16 +44,20 @@ def workspace_of(home: Path, day: str) -> Path:
     return home / "runs" / day
 
 
-def prepare_workspace(home: Path, params: Params, steps: Sequence[StepSpec] = STEPS) -> Path:
+def prepare_workspace(
+    home: Path, params: Params, steps: Sequence[StepSpec] = STEPS, *, keep_champion: bool = False
+) -> Path:
     """Make or refresh the workspace of a day.
 
     The champion is pinned when the workspace is first made: a push during the run must not change
-    what its own steps started from.
+    what its own steps started from. It is the latest of an earlier day, so that a day that is
+    caught up on does not start from a model of its own future.
 
     Args:
         home: Folder that all days share.
         params: Parameters; the paths of the run section are set here.
         steps: The registry.
+        keep_champion: Take the champion that the parameters name instead of choosing one.
 
     Returns:
         The workspace.
@@ -64,7 +69,7 @@ def prepare_workspace(home: Path, params: Params, steps: Sequence[StepSpec] = ST
         lake="../../lake",
         oracle="../../oracle",
         registry="../../registry",
-        champion=_pinned_champion(home, workspace),
+        champion=params.run.champion if keep_champion else _pinned_champion(home, params.run.day),
     )
     _write_if_changed(workspace / "params.yaml", render_params(replace(params, run=run)))
     _write_if_changed(workspace / "dvc.yaml", render_dvc_yaml(steps))
@@ -75,11 +80,12 @@ def prepare_workspace(home: Path, params: Params, steps: Sequence[StepSpec] = ST
     return workspace
 
 
-def _pinned_champion(home: Path, workspace: Path) -> str | None:
-    """Keep the champion that the day began with, or take today's."""
-    if (workspace / "params.yaml").exists():
-        return load_params_file(workspace / "params.yaml").run.champion
-    return ModelStore(home / "registry").champion()
+def _pinned_champion(home: Path, day: str) -> str | None:
+    """Keep the champion that the day began with, or take the one before it."""
+    path = workspace_of(home, day) / "params.yaml"
+    if path.exists():
+        return load_params_file(path).run.champion
+    return ModelStore(home / "registry").champion_before(parse_day(day))
 
 
 def _write_if_changed(path: Path, text: str) -> None:

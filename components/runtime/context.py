@@ -78,7 +78,10 @@ class StepResult:
     Attributes:
         metrics: Flat name -> finite number, written as DVC metrics; no wall times.
         gates: One result for each gate of the spec.
+        bounds: Contract -> parameter -> value, for bounds of output contracts that only the step
+            knows, such as the size of a codebook.
     """
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     gates: tuple[GateResult, ...] = ()
+    bounds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

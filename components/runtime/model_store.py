@@ -60,6 +60,31 @@ def content_hash(folder: Path) -> str:
     return hash_value(hash_files(folder, exclude=_BOOKKEEPING))
 
 
+def day_of_version(version: str) -> str:
+    """Tell which training day a version is of.
+
+    Args:
+        version: Name of a version.
+
+    Returns:
+        The day, ISO.
+
+    Raises:
+        ArtifactError: If the name is not one that a push gives.
+
+    Example:
+        >>> day_of_version("2026-03-01-0123456789ab")
+        '2026-03-01'
+    """
+    if not _VERSION.fullmatch(version):
+        raise ArtifactError(
+            f"{version!r} is not the name of a model version",
+            where="params.yaml run.champion",
+            fix="`gpr models list` shows the versions",
+        )
+    return version[: -_ADDRESS_DIGITS - 1]
+
+
 class ModelStore:
     """Reads and changes a registry.
 
@@ -126,21 +151,21 @@ class ModelStore:
         return self.aliases().champion
 
     def champion_before(self, day: date) -> str | None:
-        """Tell which version serves, apart from what was pushed for a day itself.
+        """Tell which version a day starts from and is compared with.
 
-        A day that is run again is compared with the champion it began with, not with its own
-        first attempt.
+        A day that is run again must not meet its own first attempt, and a day that is caught up
+        on must not meet a model that has seen the day it is judged on.
 
         Args:
             day: Training day.
 
         Returns:
-            The latest version of the champion and its history that is of another day, or None.
+            The latest of the champion and its history that is of an earlier day, or None.
         """
         now = self.aliases()
         chain = [*now.history, now.champion] if now.champion else list(now.history)
-        others = [version for version in chain if not version.startswith(day.isoformat())]
-        return others[-1] if others else None
+        earlier = [version for version in chain if day_of_version(version) < day.isoformat()]
+        return earlier[-1] if earlier else None
 
     def verify(self, version: str) -> None:
         """Compare a version with its manifest and its name.

@@ -16,7 +16,7 @@ from components.runtime.model_store import ModelStore
 from components.tokenization.items import HELD_OUT, TRAIN, VALIDATION, Items, ads_of, load_items
 from gpr_core.catalog.bundle import save_catalog
 from gpr_core.data.tables import ItemKind
-from gpr_core.support.errors import ConfigError
+from gpr_core.support.errors import ArtifactError, ConfigError
 from gpr_core.support.files import write_json, write_text
 from gpr_core.tokenizer.bundle import (
     load_tokenizer,
@@ -67,7 +67,7 @@ def run(context: StepContext[TokenizationConfig]) -> StepResult:
     Raises:
         ConfigError: If the sizes do not fit the data or the champion's tokenizer.
         ContractError: If the corpus is not usable.
-        ArtifactError: If the champion is missing or damaged.
+        ArtifactError: If the champion is missing or damaged, or the corpus does not belong to it.
     """
     corpus, folder = context.inputs["corpus"], context.outputs["tokenizer"]
     context.progress.phase("reading items")
@@ -85,7 +85,7 @@ def run(context: StepContext[TokenizationConfig]) -> StepResult:
     error_M = np.square(items.x_MD - ours.rebuilt_MD).sum(1)
     sid_map = build_sid_map(items.table, ours.code_ML, error_M, ads, tokenizer_version=version)
     pq.write_table(sid_map, folder / "sid_map.parquet", compression="zstd")
-    shutil.copyfile(_stats_path(context), folder / _STATS)
+    shutil.copyfile(corpus / _STATS, folder / _STATS)
     context.progress.phase("building the catalog")
     save_catalog(
         context.outputs["catalog"],
@@ -106,6 +106,7 @@ def run(context: StepContext[TokenizationConfig]) -> StepResult:
     return StepResult(
         metrics=_metrics(quality, ours, fit, business),
         gates=_gates(context.params, items, ours, quality, tokenizer),
+        bounds={"sid_map": {"code_high": max(ours.codebook_sizes) - 1}},
     )
 
 
@@ -136,6 +137,12 @@ def _tokenizer_of_the_day(
             where=f"run.champion {context.champion}",
             fix="set run.champion: null to refit and train from scratch, or restore the sizes",
         )
+    if (folder / _STATS).read_bytes() != (context.inputs["corpus"] / _STATS).read_bytes():
+        raise ArtifactError(
+            "the item vectors were centered with other statistics than the champion's codebooks",
+            where=f"corpus {_STATS}, run.champion {context.champion}",
+            fix="run corpus_curation again with the same run.champion",
+        )
     return load_tokenizer(folder), FitReport(curve=(), best_epoch=0)
 
 
@@ -151,13 +158,6 @@ def _stored_ids(context: StepContext[TokenizationConfig]) -> pa.Table | None:
     if context.champion is None:
         return None
     return pq.read_table(_champion_folder(context) / "sid_map.parquet")
-
-
-def _stats_path(context: StepContext[TokenizationConfig]) -> Path:
-    """Find the embedding statistics that belong to the codebooks."""
-    if context.champion is None:
-        return context.inputs["corpus"] / _STATS
-    return _champion_folder(context) / _STATS
 
 
 def _encode(tokenizer: Tokenizer, items: Items, stored: pa.Table | None) -> _Encoding:

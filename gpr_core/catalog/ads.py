@@ -5,7 +5,6 @@ S distinct geo sets.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpr_core.catalog.trie import Trie
-from gpr_core.data.tables import DAY_MS, AdStatus
+from gpr_core.data.tables import DAY_MS
 from gpr_core.support.errors import ArtifactError, ContractError
 from gpr_core.support.shapes import check_shape
 
@@ -24,32 +23,6 @@ NUM_BRANDS = 2048
 
 _FIRST_BID_OCTAVE = 14
 _FOREVER = np.iinfo(np.int64).max
-
-
-class AdState(NamedTuple):
-    """All ads at the time of each request; zero (False) where no version is valid.
-
-    Attributes:
-        active: [B, A] bool, launched, a version is valid and its status is active.
-        bid_type: [B, A] int8, `BidType`.
-        bid_micros: [B, A] int64 micros.
-        daily_budget_micros: [B, A] int64 micros.
-        total_budget_micros: [B, A] int64 micros.
-        age_mask: [B, A] uint8, bit b: age bucket b may see the ad.
-        gender_mask: [B, A] uint8, bit b: gender b may see the ad.
-        device_mask: [B, A] uint8, bit b: device tier b may see the ad.
-        freq_cap_day: [B, A] int8, impressions per user and day; 0: no cap.
-    """
-
-    active: npt.NDArray[np.bool_]
-    bid_type: npt.NDArray[np.int8]
-    bid_micros: npt.NDArray[np.int64]
-    daily_budget_micros: npt.NDArray[np.int64]
-    total_budget_micros: npt.NDArray[np.int64]
-    age_mask: npt.NDArray[np.uint8]
-    gender_mask: npt.NDArray[np.uint8]
-    device_mask: npt.NDArray[np.uint8]
-    freq_cap_day: npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -213,34 +186,6 @@ class AdTable:
         is_valid_M = (version_M >= 0) & (self.rank_V[version_M] == ranks_M)
         is_valid_M &= ts_M < self.stop_V[version_M]
         return np.where(is_valid_M, version_M, -1)
-
-    def state_at(self, ts_B: npt.NDArray[np.int64]) -> AdState:
-        """Give the state of all ads at each time.
-
-        Args:
-            ts_B: [B] int64 epoch ms.
-
-        Returns:
-            Arrays [B, A].
-        """
-        version_BA = self.versions_at(ts_B)
-        is_valid_BA = version_BA >= 0
-
-        def at(values_V: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            """Gather, zero where there is no version."""
-            return np.where(is_valid_BA, values_V[version_BA], values_V.dtype.type(0))
-
-        return AdState(
-            active=is_valid_BA & (self.status_V[version_BA] == AdStatus.ACTIVE),
-            bid_type=at(self.bid_type_V),
-            bid_micros=at(self.bid_micros_V),
-            daily_budget_micros=at(self.daily_budget_V),
-            total_budget_micros=at(self.total_budget_V),
-            age_mask=at(self.age_mask_V),
-            gender_mask=at(self.gender_mask_V),
-            device_mask=at(self.device_mask_V),
-            freq_cap_day=at(self.freq_cap_V),
-        )
 
     def features_at(
         self, ts_M: npt.NDArray[np.int64], ranks_M: npt.NDArray[np.int64]

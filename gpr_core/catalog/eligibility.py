@@ -14,7 +14,6 @@ from gpr_core.catalog.ads import AdTable
 from gpr_core.catalog.trie import Trie
 from gpr_core.data.tables import DAY_MS, AdStatus
 from gpr_core.support.errors import ContractError
-from gpr_core.support.shapes import check_shape
 
 _GENDER_SHIFT, _DEVICE_SHIFT, _ACTIVE_SHIFT = 8, 16, 24
 _LARGEST_BIT = 7
@@ -122,30 +121,6 @@ def eligible_ads(
     if shown_today is not None:
         _apply_frequency_cap(eligible_BA, ad_table, version_BA, shown_today)
     return eligible_BA
-
-
-def active_ads_by_day(
-    ad_table: AdTable, day_starts: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
-    """Say which ads were launched and active at any moment of each day.
-
-    Args:
-        ad_table: Ads in rank order.
-        day_starts: [D] int64 epoch ms, first millisecond of each day.
-
-    Returns:
-        [D, A] bool; a superset of the ads that could be shown on that day.
-    """
-    day_starts = np.asarray(day_starts, dtype=np.int64)
-    check_shape("day_starts", day_starts, (None,))
-    is_active_V = (ad_table.status_V == AdStatus.ACTIVE) & (ad_table.start_V < ad_table.stop_V)
-    start_V, stop_V = ad_table.start_V[is_active_V], ad_table.stop_V[is_active_V]
-    rank_V = ad_table.rank_V[is_active_V]
-    active_DA = np.zeros((day_starts.size, ad_table.num_ads), dtype=bool)
-    for idx, day_start in enumerate(day_starts.tolist()):
-        overlaps_V = (start_V < day_start + DAY_MS) & (stop_V > day_start)
-        active_DA[idx, rank_V[overlaps_V]] = True
-    return active_DA
 
 
 class FrequencyCounter:

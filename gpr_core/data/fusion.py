@@ -179,6 +179,20 @@ def fuse_items(
         ContractError: If an item has no embedding, or one of another encoder.
         ShapeError: If the width differs from the statistics.
     """
+    check_encoder(embeddings, stats)
+    return fuse(concat_embeddings(embeddings, emb_rows_N), stats)
+
+
+def check_encoder(embeddings: pa.Table, stats: FusionStats) -> None:
+    """Refuse embeddings that the statistics say nothing about.
+
+    Args:
+        embeddings: Lake table `embeddings`.
+        stats: Fitted statistics.
+
+    Raises:
+        ContractError: If an embedding comes from another encoder.
+    """
     versions = set(embeddings["encoder_version"].to_pylist()) - {stats.encoder_version}
     if versions:
         raise ContractError(
@@ -187,7 +201,6 @@ def fuse_items(
             where="embeddings",
             fix="run the pipeline from corpus_curation on, without a champion",
         )
-    return fuse(concat_embeddings(embeddings, emb_rows_N), stats)
 
 
 def _matrix(column: pa.ChunkedArray, name: str) -> Floats:

@@ -2,7 +2,10 @@
 
 The vectors are centered with the mean of the training split; the split keeps clusters whole; the
 clusters are made of similar vectors. The circle is closed by starting from the mean of all items
-and adding every similar pair that crosses the split until none is left. Letters: N items, D width.
+and adding every similar pair that crosses the split until none is left. Where codebooks are kept
+from an earlier day, so are its statistics: a vector must not move under a frozen codebook.
+
+Letters: N items, D width.
 """
 
 from collections.abc import Mapping
@@ -13,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gpr_core.data.config import CurationConfig
-from gpr_core.data.fusion import FusionStats, concat_embeddings, fit_fusion, fuse
+from gpr_core.data.fusion import FusionStats, check_encoder, concat_embeddings, fit_fusion, fuse
 from gpr_core.data.near_duplicates import (
     cluster_pairs,
     equal_pairs,
@@ -52,7 +55,7 @@ class ItemSample(NamedTuple):
     Attributes:
         vectors: `ITEM_VECTORS_SCHEMA`.
         sample: `TOKENIZER_SAMPLE_SCHEMA`, rows as in `vectors`.
-        stats: Statistics of the training split.
+        stats: Statistics of the training split, or the ones that were kept.
         category_N: [N] int64, first-level category.
         max_cross_cosine: Largest cosine of two items of different splits.
     """
@@ -86,7 +89,11 @@ class _Grouping(NamedTuple):
 
 
 def build_item_sample(
-    canonical: Mapping[str, pa.Table], config: CurationConfig, *, seed: int
+    canonical: Mapping[str, pa.Table],
+    config: CurationConfig,
+    *,
+    seed: int,
+    kept: FusionStats | None = None,
 ) -> ItemSample:
     """Fuse all items, find near duplicates, split them and weigh their categories.
 
@@ -94,16 +101,21 @@ def build_item_sample(
         canonical: Tables ads, content and embeddings of `canonical_tables`.
         config: Thresholds and shares.
         seed: Run seed.
+        kept: Statistics of the codebooks that are kept; None fits new ones.
 
     Returns:
         The sample.
 
     Raises:
-        ContractError: If there are no items, or an item has no embedding.
+        ContractError: If there are no items, or an item has no embedding or one of another
+            encoder than the kept statistics.
+        ShapeError: If the embeddings are not as wide as the kept statistics.
     """
     items = _all_items(canonical)
+    if kept is not None:
+        check_encoder(canonical["embeddings"], kept)
     raw_ND = concat_embeddings(canonical["embeddings"], items.emb_row)
-    group = _group(items, raw_ND, canonical["embeddings"], config, seed)
+    group = _group(items, raw_ND, canonical["embeddings"], config, seed, kept)
     is_canonical_N = np.zeros(items.key.size, dtype=np.bool_)
     is_canonical_N[group.canonical] = True
     weight_N = balance_weights(
@@ -133,10 +145,11 @@ def _group(
     embeddings: pa.Table,
     config: CurationConfig,
     seed: int,
+    kept: FusionStats | None,
 ) -> _Grouping:
     """Close the circle of clusters, split and vectors; each round joins clusters, so it ends."""
     age_order = np.lexsort((items.key, items.kind, items.born_ts))
-    start_ND = fuse(raw_ND, fit_fusion(raw_ND, embeddings))
+    start_ND = fuse(raw_ND, kept or fit_fusion(raw_ND, embeddings))
     pairs = np.concatenate(
         [equal_pairs(items.content_hash), similar_pairs(start_ND, config.near_duplicate_cosine)]
     )
@@ -151,7 +164,7 @@ def _group(
             seed=seed,
         )
         split_N = split_C[cluster_N]
-        stats = fit_fusion(raw_ND[split_N == Split.TRAIN], embeddings)
+        stats = kept or fit_fusion(raw_ND[split_N == Split.TRAIN], embeddings)
         x_ND = fuse(raw_ND, stats)
         similar = similar_pairs(x_ND, config.near_duplicate_cosine)
         crosses = split_N[similar[:, 0]] != split_N[similar[:, 1]]

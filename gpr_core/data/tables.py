@@ -333,8 +333,6 @@ _SCHEMAS: tuple[Table, ...] = (
 
 TABLES: dict[str, Table] = {table.name: table for table in _SCHEMAS}
 
-SID_MAP_KEY = ("item_kind", "item_key", "tokenizer_version")
-
 
 def sid_map_schema(num_levels: int) -> pa.Schema:
     """Schema of the semantic-id table for a number of levels.

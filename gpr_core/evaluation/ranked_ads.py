@@ -89,19 +89,3 @@ def check_distinct(name: str, candidates: RankedAds) -> None:
             where="evaluation candidates",
             fix="candidates must be distinct; look for leaf flooding in generation",
         )
-
-
-def count_illegal(candidates: RankedAds, eligible_BA: Bools) -> int:
-    """Count candidates that may not serve their request.
-
-    Args:
-        candidates: Lists of one method.
-        eligible_BA: [B, A] bool, recomputed independently of the method.
-
-    Returns:
-        Number of illegal candidates.
-    """
-    is_ad_BK = candidates.is_ad()
-    safe_BK = np.where(is_ad_BK, candidates.rank_BK, 0)
-    may_serve_BK = np.take_along_axis(eligible_BA, safe_BK, axis=1)
-    return int((is_ad_BK & ~may_serve_BK).sum())

@@ -29,7 +29,6 @@ REQUEST_COLUMNS = (
 
 _PLACE_COLUMNS = ("scene", "position", "placement")
 _RATE_DAYS = 28
-_PEAK_DAYS = 7
 _PEAK_HOURS = 8
 _HIGH_ACTIVITY = 0.6
 _PEAK_INTERVAL_H = 2.0
@@ -83,23 +82,6 @@ def rehearsal_schedule(decisions: pa.Table, now_ts: int) -> Schedule:
         for base, count in hours.items()
     )
     return Schedule(user_key_U, np.asarray(per_day_U), latest_row_U, is_high_U)
-
-
-def is_peak_hour(decisions: pa.Table, now_ts: int) -> bool:
-    """Say whether a time lies in one of the busiest hours of the last week.
-
-    Args:
-        decisions: Curated decisions.
-        now_ts: Epoch ms.
-
-    Returns:
-        True in the 8 hours of the day with most requests; ties go to the earlier hour.
-    """
-    ts_X = _ints(decisions, "ts")
-    recent = ts_X[(ts_X < now_ts) & (ts_X >= now_ts - _PEAK_DAYS * DAY_MS)]
-    count_H = np.bincount(recent // HOUR_MS % 24, minlength=24)
-    busiest = np.argsort(-count_H, kind="stable")[:_PEAK_HOURS]
-    return int(now_ts // HOUR_MS % 24) in busiest.tolist()
 
 
 def rehearse(

@@ -8,24 +8,8 @@ Letters: M leaves, B requests, A ads by rank, C flat (leaf, ad) pairs.
 Source: specification 2.2.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
-
-from gpr_core.support.shapes import check_shape
-
-
-class LeafAds(NamedTuple):
-    """Eligible ads of several leaves, without padding.
-
-    Attributes:
-        leaf_C: [C] int64, which of the M leaves, ascending.
-        rank_C: [C] int64, catalog rank of the ad, ascending inside a leaf.
-    """
-
-    leaf_C: npt.NDArray[np.int64]
-    rank_C: npt.NDArray[np.int64]
 
 
 def leaf_ranks(
@@ -54,33 +38,3 @@ def leaf_ranks(
     rank_M = np.empty(path_M.size, dtype=np.int64)
     rank_M[order_M] = np.arange(path_M.size) - start_M
     return rank_M
-
-
-def eligible_leaf_ads(
-    first_M: npt.NDArray[np.int64],
-    end_M: npt.NDArray[np.int64],
-    rows_M: npt.NDArray[np.int64],
-    eligible_BA: npt.NDArray[np.bool_],
-) -> LeafAds:
-    """List the ads of leaves that may serve their request; no other ad ever leaves a leaf.
-
-    Args:
-        first_M: [M] int64, first catalog rank of each leaf.
-        end_M: [M] int64, rank after the last one.
-        rows_M: [M] int64, request of each leaf.
-        eligible_BA: [B, A] bool.
-
-    Returns:
-        All eligible ads; a leaf without any has no pair.
-
-    Raises:
-        ShapeError: If the leaf arrays differ in shape.
-    """
-    check_shape("end_M", end_M, tuple(first_M.shape))
-    check_shape("rows_M", rows_M, tuple(first_M.shape))
-    size_M = end_M - first_M
-    leaf_C = np.repeat(np.arange(size_M.size), size_M)
-    before_M = np.cumsum(size_M) - size_M
-    rank_C = np.arange(leaf_C.size) + np.repeat(first_M - before_M, size_M)
-    may_serve_C = eligible_BA[rows_M[leaf_C], rank_C]
-    return LeafAds(leaf_C[may_serve_C], rank_C[may_serve_C])

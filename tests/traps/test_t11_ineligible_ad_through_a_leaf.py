@@ -7,17 +7,9 @@ from gpr_core.catalog.ads import AdTable
 from gpr_core.catalog.eligibility import eligible_ads
 from gpr_core.catalog.trie import Trie
 from gpr_core.generation.leaf_ads import eligible_ads_below
-from gpr_core.tokenizer.leaf_policy import eligible_leaf_ads
 from tests.gpr_core.catalog.catalogs import make_ads, make_context, make_versions
 
 ACTIVE_AD, PAUSED_AD, WOMEN_ONLY_AD, FUTURE_AD = 1, 2, 3, 4
-
-
-def leaf_policy(trie, eligible_BA):
-    """The value policy's list of a leaf."""
-    leaf = trie.leaf_A[:1]
-    first, end = trie.first_N[leaf].numpy(), trie.end_N[leaf].numpy()
-    return eligible_leaf_ads(first, end, np.zeros(1, np.int64), eligible_BA).rank_C
 
 
 def decoder(trie, eligible_BA):
@@ -52,7 +44,6 @@ def emitted_ads(resolve):
 
 
 def test_only_the_eligible_ad_leaves_the_leaf():
-    assert emitted_ads(leaf_policy) == [ACTIVE_AD]
     assert emitted_ads(decoder) == [ACTIVE_AD]
 
 

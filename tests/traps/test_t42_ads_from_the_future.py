@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gpr_core.catalog.ads import AdTable
-from gpr_core.catalog.eligibility import RequestContext, active_ads_by_day, eligible_ads
+from gpr_core.catalog.eligibility import RequestContext, eligible_ads
 from gpr_core.catalog.legality import legal_nodes
 from gpr_core.catalog.trie import Trie
 from gpr_core.data.tables import DAY_MS, HOUR_MS
@@ -57,7 +57,8 @@ def test_the_training_set_holds_an_ad_from_its_launch_on(ad_table: AdTable, trie
 
 
 def test_the_check_bites_on_activity_by_whole_days(ad_table: AdTable, trie: Trie) -> None:
-    active_A = active_ads_by_day(ad_table, np.array([DAY]))
+    active_A = np.zeros((1, ad_table.num_ads), dtype=bool)
+    active_A[0, ad_table.rank_V[(ad_table.start_V < DAY + DAY_MS) & (ad_table.stop_V > DAY)]] = True
     legal_N = legal_nodes(trie, active_A)[0]
     assert holds_the_young_ad(legal_N[trie.children(torch.tensor([0]))[0]])
 

@@ -36,7 +36,6 @@ from gpr_core.support.errors import ConfigError
 from gpr_core.support.progress import Progress
 
 SOURCE = "movielens"
-MOVIELENS_FIRST_DAY = "1997-09-20"
 # The day after it has the most requests by users who came back: 687 of 1,039 ratings.
 MOVIELENS_DEFAULT_DAY = "1998-01-06"
 

@@ -59,6 +59,7 @@ def test_one_step_alone_can_be_asked_for(runs):
         ({"only": "vatf"}, "did you mean 'vaft'"),
         ({"day": "tomorrow"}, "write it as YYYY-MM-DD"),
         ({"assignments": ["run.seed"]}, "write section.key=value"),
+        ({"assignments": ["run.lake=x"]}, "run.lake cannot be set"),
     ],
 )
 def test_wrong_arguments_are_named(tmp_path, arguments, message):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -8,11 +9,13 @@ from components.corpus_curation import main
 from components.corpus_curation.spec import SPEC
 from components.runtime.context import StepContext
 from components.runtime.lake_inputs import read_tables
+from components.runtime.model_store import SERVED_FOLDERS, ModelStore, seal_bundle
 from gpr_core.data.config import CurationConfig
 from gpr_core.data.days import day_end_ms
+from gpr_core.data.fusion import FusionStats
 from gpr_core.objectives.value_weights import ValueWeightConstants
 from gpr_core.support.errors import ArtifactError, ContractError
-from gpr_core.support.files import read_json
+from gpr_core.support.files import read_json, write_json
 from gpr_core.support.hashing import hash_files
 from gpr_core.support.progress import Progress
 from tests.lake_rows import land, make_random_lake, make_small_lake
@@ -128,6 +131,25 @@ def test_another_seed_changes_the_split_alone(tmp_path, lake, corpus):
         "item_vectors.parquet",
         "tokenizer_sample.parquet",
     }
+
+
+def test_a_champion_keeps_its_embedding_statistics(tmp_path, lake, corpus):
+    store = ModelStore(tmp_path / "registry")
+    bundle = tmp_path / "bundle"
+    for name in SERVED_FOLDERS:
+        write_json(bundle / name / "data.json", {"of": name})
+    write_json(bundle / "verdict.json", {"promote": True})
+    stats = FusionStats.load(corpus[1].outputs["corpus"] / "embedding_stats.json")
+    kept = replace(stats, mean_D=stats.mean_D + 0.25)
+    kept.save(bundle / "tokenizer" / "embedding_stats.json")
+    version = seal_bundle(bundle, date(2026, 1, 2))
+    store.publish(bundle, version)
+    context = replace(
+        make_context(tmp_path, lake), champion=version, registry=tmp_path / "registry"
+    )
+    main.run(context)
+    found = FusionStats.load(context.outputs["corpus"] / "embedding_stats.json")
+    assert np.array_equal(found.mean_D, kept.mean_D)
 
 
 def test_an_empty_lake_is_refused(tmp_path):

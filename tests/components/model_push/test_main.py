@@ -141,6 +141,15 @@ def test_a_verdict_against_another_champion_is_refused(stage, quick_smoke):
     assert stage.receipt()["previous"] == first
 
 
+def test_a_day_that_is_caught_up_on_does_not_replace_a_later_model(stage, quick_smoke):
+    main.run(stage.context(day=date(2026, 3, 2)))
+    later = ModelStore(stage.registry).champion()
+    result = main.run(stage.context())
+    assert failed(result) == ["verdict_allows"]
+    assert f"{later}, which serves, is of a later day than 2026-03-01" in result.gates[0].message
+    assert ModelStore(stage.registry).champion() == later
+
+
 def test_the_same_day_may_be_pushed_again_with_other_bytes(stage, quick_smoke):
     main.run(stage.context())
     first = ModelStore(stage.registry).champion()

@@ -125,15 +125,25 @@ def test_an_error_inside_a_step_becomes_its_exit_code(steps, monkeypatch, error,
     assert not (steps.workspace / "artifacts").exists()
 
 
-def test_two_processes_never_work_on_one_step(steps):
-    lock = steps.paths(MAKE).staging.with_name("make.lock")
-    lock.parent.mkdir(parents=True)
+def test_two_processes_never_work_on_one_step(steps, caplog):
+    staging = steps.paths(MAKE).staging
+    staging.mkdir(parents=True)
+    (staging / "half.txt").write_text("of the first process")
+    lock = staging.with_name("make.lock")
     with lock.open("w") as held:
         held.write("4711")
         held.flush()
         fcntl.flock(held, fcntl.LOCK_EX)
         assert steps.run(MAKE) is ExitCode.CRASH
-    assert "step 'make' is already running as process 4711" in status(steps, MAKE)["message"]
+    assert "step 'make' is already running as process 4711" in caplog.text
+    assert (staging / "half.txt").read_text() == "of the first process"
+    assert not steps.paths(MAKE).status.exists()
+
+
+def test_a_champion_that_has_seen_the_day_is_refused(steps):
+    steps.write_params(run={"day": "2026-01-14", "champion": "2026-01-14-0123456789ab"})
+    assert steps.run(MAKE) is ExitCode.INPUT_REFUSED
+    assert "was trained on a day that is not before 2026-01-14" in status(steps, MAKE)["message"]
 
 
 def test_a_checkpoint_of_other_parameters_is_never_seen(steps, monkeypatch):

@@ -1,13 +1,20 @@
 """The registry as dvc.yaml, and how a failed run ends."""
 
+import os
+
 import pytest
 import yaml
 
+from components.pipeline.execute import BusyError
 from components.pipeline.paths import StepPaths
-from components.runners.dvc_runner import render_dvc_yaml, reproduce
+from components.runners.dvc_runner import is_alive, render_dvc_yaml, reproduce
 from components.runtime.exit_codes import ExitCode
 from components.runtime.step_spec import Artifact, StepSpec
+from gpr_core.support.errors import ArtifactError
 from gpr_core.support.files import write_json, write_text
+
+# Above the largest process number that Linux gives.
+DEAD = (1 << 22) + 1
 
 MAKE = StepSpec(
     name="make",
@@ -50,15 +57,21 @@ def test_a_receipt_is_never_replayed_from_a_cache():
 
 @pytest.fixture
 def failing(tmp_path):
-    """A DVC workspace whose only stage fails after leaving a status."""
+    """A DVC workspace whose only stage leaves a status and fails."""
 
-    def make(record):
-        spec = StepSpec(name="make", summary="", section="make")
+    def make(record, *, before=None, lake_manifests=()):
+        spec = StepSpec(name="make", summary="", section="make", lake_manifests=lake_manifests)
+        status = StepPaths.in_workspace(spec, tmp_path).status
         write_text(tmp_path / ".dvc" / "config", "[core]\n no_scm = true\n analytics = false\n")
-        stage = {"cmd": "exit 3", "outs": ["never"]}
-        write_text(tmp_path / "dvc.yaml", yaml.safe_dump({"stages": {"make": stage}}))
+        write_text(tmp_path / "params.yaml", "run: {day: '2026-01-14'}\n")
+        command = "exit 3"
         if record is not None:
-            write_json(StepPaths.in_workspace(spec, tmp_path).status, record)
+            write_json(tmp_path / "left.json", record)
+            command = f"mkdir -p {status.parent} && cp left.json {status} && exit 3"
+        stage = {"cmd": command, "outs": ["never"]}
+        write_text(tmp_path / "dvc.yaml", yaml.safe_dump({"stages": {"make": stage}}))
+        if before is not None:
+            write_json(status, before)
         return reproduce(tmp_path, [spec])
 
     return make
@@ -69,7 +82,7 @@ def failing(tmp_path):
     [
         ({"state": "failed", "code": 12}, ExitCode.GATE_REFUSED),
         ({"state": "failed", "code": 10}, ExitCode.INPUT_REFUSED),
-        ({"state": "running", "pid": 4711}, ExitCode.CRASH),
+        ({"state": "running", "pid": DEAD}, ExitCode.CRASH),
         (None, ExitCode.CRASH),
     ],
 )
@@ -78,5 +91,25 @@ def test_the_exit_code_of_the_step_survives_dvc(failing, record, code):
 
 
 def test_a_killed_step_is_reported_as_killed(failing, caplog):
-    failing({"state": "running", "pid": 4711})
-    assert "make  process 4711 was killed; run again" in caplog.text
+    failing({"state": "running", "pid": DEAD})
+    assert f"make  process {DEAD} was killed; run again" in caplog.text
+
+
+def test_the_failure_of_an_earlier_attempt_is_not_reported_again(failing):
+    assert failing(None, before={"state": "failed", "code": 12}) is ExitCode.CRASH
+
+
+def test_a_step_that_is_running_is_left_alone(failing):
+    with pytest.raises(BusyError, match=f"already running as process {os.getpid()}"):
+        failing(None, before={"state": "running", "pid": os.getpid()})
+
+
+def test_a_day_that_has_not_landed_is_refused_before_anything_runs(failing, tmp_path):
+    with pytest.raises(ArtifactError, match="no evaluation manifest of day 2026-01-14"):
+        failing({"state": "failed", "code": 12}, lake_manifests=("evaluation",))
+    assert not (tmp_path / "scratch").exists()
+
+
+def test_a_process_that_ended_is_not_alive():
+    assert is_alive(os.getpid())
+    assert not is_alive(DEAD)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from components.runners.workspace import prepare_workspace
+from components.runtime.model_store import Aliases
 from components.runtime.step_spec import Artifact, StepSpec
 from gpr_core.params import load_params_file, preset
 
@@ -27,21 +28,38 @@ def test_a_workspace_holds_parameters_pipeline_and_code(tmp_path):
 
 def test_refreshing_keeps_the_pinned_champion(tmp_path, monkeypatch):
     workspace = prepare_workspace(tmp_path, preset("micro"), [SPEC])
-    monkeypatch.setattr(
-        "components.runners.workspace.ModelStore.champion", lambda self: "2026-01-13-abc"
-    )
+    serve(monkeypatch, "2026-01-13-0123456789ab")
     prepare_workspace(tmp_path, preset("micro"), [SPEC])
     assert load_params_file(workspace / "params.yaml").run.champion is None
 
 
-def test_a_new_day_takes_the_champion_of_today(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "components.runners.workspace.ModelStore.champion", lambda self: "2026-01-14-abc"
-    )
+def test_a_new_day_takes_the_champion_of_the_latest_day_before_it(tmp_path, monkeypatch):
+    serve(monkeypatch, "2026-01-14-0123456789ab", "2026-01-16-0123456789ab")
+    for day, champion in (
+        ("2026-01-14", None),
+        ("2026-01-15", "2026-01-14-0123456789ab"),
+        ("2026-01-17", "2026-01-16-0123456789ab"),
+    ):
+        workspace = prepare_workspace(tmp_path, of_day(day), [SPEC])
+        assert load_params_file(workspace / "params.yaml").run.champion == champion
+
+
+def test_a_champion_that_was_asked_for_is_kept(tmp_path, monkeypatch):
+    serve(monkeypatch, "2026-01-14-0123456789ab")
+    workspace = prepare_workspace(tmp_path, of_day("2026-01-15"), [SPEC], keep_champion=True)
+    assert load_params_file(workspace / "params.yaml").run.champion is None
+
+
+def serve(monkeypatch, *versions):
+    """Pretend that these versions were pushed in this order."""
+    aliases = Aliases(champion=versions[-1], history=versions[:-1])
+    monkeypatch.setattr("components.runners.workspace.ModelStore.aliases", lambda self: aliases)
+
+
+def of_day(day):
+    """The preset `micro` for a training day."""
     micro = preset("micro")
-    next_day = replace(micro, run=replace(micro.run, day="2026-01-15"))
-    workspace = prepare_workspace(tmp_path, next_day, [SPEC])
-    assert load_params_file(workspace / "params.yaml").run.champion == "2026-01-14-abc"
+    return replace(micro, run=replace(micro.run, day=day))
 
 
 def test_code_that_was_removed_leaves_the_snapshot(tmp_path):

@@ -9,6 +9,7 @@ from components.runtime.model_store import (
     Aliases,
     ModelStore,
     content_hash,
+    day_of_version,
     seal_bundle,
     verify_bundle,
 )
@@ -220,5 +221,11 @@ def test_a_day_that_runs_again_is_compared_with_the_champion_it_began_with(store
     store.promote(later)
     assert store.champion() == later
     assert store.champion_before(date(2026, 3, 2)) == first
-    # An old day is not pushed over a newer champion: it never was compared with it.
-    assert store.champion_before(DAY) == later
+    # A day that is caught up on never starts from a model of its own future.
+    assert store.champion_before(DAY) is None
+
+
+def test_the_day_of_a_version_is_in_its_name(store, tmp_path):
+    assert day_of_version(push(store, tmp_path, "one")) == DAY.isoformat()
+    with pytest.raises(ArtifactError, match="'v1' is not the name of a model version"):
+        day_of_version("v1")

@@ -18,7 +18,7 @@ CONFIG = TokenizationConfig(
 )
 
 
-def write_corpus(folder, *, num_ads=60, num_contents=90, without_vector=0, seed=0):
+def write_corpus(folder, *, num_ads=60, num_contents=90, without_vector=0, seed=0, stats="first"):
     """Ads 1..A and contents 1..C; the first items are the same however many there are."""
     folder.mkdir(parents=True, exist_ok=True)
     vectors = {
@@ -55,7 +55,7 @@ def write_corpus(folder, *, num_ads=60, num_contents=90, without_vector=0, seed=
         }
     )
     pq.write_table(sample, folder / "tokenizer_sample.parquet")
-    write_json(folder / "embedding_stats.json", {"corpus_of": num_ads})
+    write_json(folder / "embedding_stats.json", {"of": stats})
     return folder
 
 

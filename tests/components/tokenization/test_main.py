@@ -98,7 +98,7 @@ def test_the_curve_is_a_plot(first_day):
 
 def test_the_statistics_travel_with_the_tokenizer(first_day):
     stats = read_json(first_day[0].outputs["tokenizer"] / "embedding_stats.json")
-    assert stats == {"corpus_of": 60}
+    assert stats == {"of": "first"}
 
 
 def test_the_same_inputs_give_the_same_bytes(first_day, tmp_path):
@@ -127,6 +127,18 @@ def run_with_champion(root, registry, *, num_ads=66, seed=0, params=CONFIG):
     return context, run(context)
 
 
+def test_vectors_of_other_statistics_are_refused(registry, tmp_path):
+    folder, version = registry
+    corpus = write_corpus(tmp_path / "corpus", stats="second")
+    context = make_step_context(tmp_path, corpus, champion=version, registry=folder)
+    with pytest.raises(ArtifactError, match="centered with other statistics"):
+        run(context)
+
+
+def test_the_contract_knows_the_size_of_the_codebooks(first_day):
+    assert first_day[1].bounds == {"sid_map": {"code_high": CONFIG.codebook_size - 1}}
+
+
 def test_with_a_champion_codebooks_and_old_ids_stay(first_day, registry, tmp_path):
     context, result = run_with_champion(tmp_path, registry)
     old, new = first_day[0].outputs["tokenizer"], context.outputs["tokenizer"]
@@ -136,7 +148,7 @@ def test_with_a_champion_codebooks_and_old_ids_stay(first_day, registry, tmp_pat
     rows = stored_rows(ids[1], ids[0])
     assert ids[1].take(rows).equals(ids[0])
     assert result.metrics["stored_ids_reproduced_share"] == 1.0
-    assert read_json(new / "embedding_stats.json") == {"corpus_of": 60}
+    assert read_json(new / "embedding_stats.json") == {"of": "first"}
     assert load_catalog(context.outputs["catalog"]).trie.num_ads == 66
 
 

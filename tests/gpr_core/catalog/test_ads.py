@@ -69,18 +69,6 @@ def test_single_lookups_agree_with_whole_rows(table):
         assert single_B.tolist() == both_BA[:, rank].tolist()
 
 
-def test_the_state_is_zero_without_a_version(table):
-    state = table.state_at(np.array([9, 150, 300]))
-    assert state.active.tolist() == [[False, False], [True, True], [False, False]]
-    assert state.bid_type.tolist() == [[0, 0], [0, 2], [0, 0]]
-    assert state.bid_micros.tolist() == [[0, 0], [1_000_000, 5_050_000], [7_300_000, 0]]
-    assert state.daily_budget_micros.tolist() == [[0, 0], [10, 10], [10, 0]]
-    assert state.total_budget_micros.tolist() == [[0, 0], [100, 100], [100, 0]]
-    assert state.age_mask.tolist() == [[0, 0], [255, 255], [255, 0]]
-    assert state.freq_cap_day.tolist() == [[0, 0], [3, 0], [0, 0]]
-    assert state.freq_cap_day.dtype == np.int8
-
-
 def test_features_are_one_based_and_clipped_to_the_fields(table):
     features = table.features_at(np.array([100 + DAY_MS, 50, 150]), np.array([1, 1, 0]))
     # Ad 5 a day after its launch has no version any more; before its launch it has no age.
@@ -112,4 +100,3 @@ def test_an_empty_catalog_has_empty_rows():
     trie = Trie.build(np.zeros((0, 1), np.int16), np.zeros(0, np.uint64), (2,))
     table = AdTable.build(make_ads([]), make_versions([]), trie)
     assert table.versions_at(np.array([5, 6])).shape == (2, 0)
-    assert table.state_at(np.array([5])).active.shape == (1, 0)

@@ -11,7 +11,6 @@ from gpr_core.catalog.eligibility import (
     FrequencyCounter,
     RequestContext,
     ShownToday,
-    active_ads_by_day,
     eligible_ads,
     request_context,
 )
@@ -115,21 +114,6 @@ def test_without_impressions_nothing_was_shown():
     empty = pa.table({name: np.zeros(0, np.uint64) for name in ("user_key", "ts", "ad_key")})
     shown = FrequencyCounter(empty, trie).shown_before(make_context(user_key=[3], ts=[5]))
     assert shown.row_S.size == 0
-
-
-def test_an_ad_active_at_any_moment_belongs_to_the_day():
-    table, _ = make_table(
-        [
-            {"ad_key": 1, "valid_from": DAY_MS - 1},
-            {"ad_key": 1, "valid_from": 2 * DAY_MS, "status": 1},
-            {"ad_key": 2, "valid_from": 0},
-            {"ad_key": 3, "status": 1},
-        ],
-        launches={2: 2 * DAY_MS - 1},
-    )
-    found = active_ads_by_day(table, np.array([0, 1, 2]) * DAY_MS)
-    expected = [[True, False, False], [True, True, False], [False, True, False]]
-    assert found.tolist() == expected
 
 
 def test_the_context_is_taken_from_a_table():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,24 @@ def test_the_vectors_are_fused_with_the_training_split_alone():
     assert np.array_equal(found.stats.mean_D, stats.mean_D)
     x_ND = np.stack(found.vectors["x"].to_numpy())
     assert np.array_equal(x_ND, fuse(raw_ND, stats))
+
+
+def test_kept_statistics_move_no_vector_when_items_are_added():
+    few, many = make_random_lake(2), make_random_lake(3)
+    kept = build_item_sample(few, CurationConfig(), seed=0).stats
+    found = build_item_sample(many, CurationConfig(), seed=0, kept=kept)
+    raw_ND = concat_embeddings(many["embeddings"], np.arange(50))
+    assert found.stats is kept
+    assert np.array_equal(np.stack(found.vectors["x"].to_numpy()), fuse(raw_ND, kept))
+    assert found.max_cross_cosine < CurationConfig().near_duplicate_cosine
+
+
+def test_kept_statistics_of_another_encoder_are_refused():
+    tables = make_random_lake(2)
+    kept = build_item_sample(tables, CurationConfig(), seed=0).stats
+    other = replace(kept, encoder_version="v9")
+    with pytest.raises(ContractError, match="cannot be fused with statistics of 'v9'"):
+        build_item_sample(tables, CurationConfig(), seed=0, kept=other)
 
 
 def test_equal_content_is_one_cluster_whatever_its_vector():

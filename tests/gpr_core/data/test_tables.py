@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from gpr_core.data.tables import SID_MAP_KEY, TABLES, OrganicAction, TokenKind, sid_map_schema
+from gpr_core.data.tables import TABLES, OrganicAction, TokenKind, sid_map_schema
 
 
 def test_the_lake_has_twelve_tables():
@@ -37,7 +37,6 @@ def test_only_open_ends_and_snapshots_may_be_null():
 def test_the_semantic_id_table_has_a_column_per_level():
     schema = sid_map_schema(3)
     assert schema.names[2:5] == ["c1", "c2", "c3"]
-    assert set(SID_MAP_KEY) <= set(schema.names)
 
 
 def test_codes_that_are_stored_never_change():

@@ -1,12 +1,7 @@
 import numpy as np
 import pytest
 
-from gpr_core.evaluation.ranked_ads import (
-    RankedAds,
-    check_distinct,
-    count_illegal,
-    top_ads,
-)
+from gpr_core.evaluation.ranked_ads import RankedAds, check_distinct, top_ads
 from gpr_core.support.errors import LegalityError, ShapeError
 
 
@@ -41,9 +36,3 @@ def test_an_ad_named_twice_is_refused_and_padding_is_not():
     check_distinct("hepo", make_lists([[3, -1, -1], [1, 2, 3]]))
     with pytest.raises(LegalityError, match="hepo emitted an ad twice for 1 requests"):
         check_distinct("hepo", make_lists([[3, 1, 3], [1, 2, 3]]))
-
-
-def test_illegal_ads_are_counted_and_padding_is_not():
-    eligible_BA = np.array([[True, False, True], [False, False, True]])
-    assert count_illegal(make_lists([[0, 1], [2, -1]]), eligible_BA) == 1
-    assert count_illegal(make_lists([[0, 2], [-1, -1]]), eligible_BA) == 0

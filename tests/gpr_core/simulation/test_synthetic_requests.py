@@ -6,7 +6,6 @@ from gpr_core.data.decisions import DECISIONS_SCHEMA
 from gpr_core.data.tables import DAY_MS, HOUR_MS, TokenKind
 from gpr_core.simulation.synthetic_requests import (
     REQUEST_COLUMNS,
-    is_peak_hour,
     rehearsal_schedule,
     rehearse,
 )
@@ -47,13 +46,6 @@ def test_high_activity_is_rehearsed_every_two_hours_at_peak():
 def test_old_and_future_requests_do_not_make_a_user_active():
     requests = [(1, NOW - DAY_MS), (2, NOW - 29 * DAY_MS), (3, NOW), (3, NOW + 5)]
     assert rehearsal_schedule(make_decisions(requests), NOW).user_key_U.tolist() == [1]
-
-
-def test_peak_hours_are_the_busiest_of_the_week():
-    requests = [(1, NOW - DAY_MS + hour * HOUR_MS) for hour in (9, 9, 10, 11, 12, 13, 14, 15, 16)]
-    decisions = make_decisions(requests)
-    assert is_peak_hour(decisions, NOW + 9 * HOUR_MS)
-    assert not is_peak_hour(decisions, NOW + 3 * HOUR_MS)
 
 
 def test_rehearsed_requests_are_the_present_of_their_users(corpus):

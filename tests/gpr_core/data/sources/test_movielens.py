@@ -6,7 +6,6 @@ from gpr_core.data.days import parse_day
 from gpr_core.data.lake import Lake
 from gpr_core.data.sources.movielens import (
     MOVIELENS_DEFAULT_DAY,
-    MOVIELENS_FIRST_DAY,
     SYNTHETIC_COLUMNS,
     fill_movielens,
 )
@@ -112,5 +111,4 @@ def test_rows_say_that_they_are_synthetic(at_once):
 
 
 def test_the_default_day_is_a_day_of_the_data():
-    assert parse_day(MOVIELENS_FIRST_DAY) == date(1997, 9, 20)
     assert parse_day(MOVIELENS_DEFAULT_DAY) == date(1998, 1, 6)
