@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.runtime.context import StepContext
+from components.tokenization.main import run
 from gpr_core.data.days import day_end_ms, parse_day
 from gpr_core.data.tables import TABLES, ItemKind
 from gpr_core.support.files import write_json
@@ -103,3 +104,14 @@ def make_step_context(root, corpus, *, params=CONFIG, champion=None, registry=No
         champion=champion,
         progress=Progress("tokenization"),
     )
+
+
+def run_with_champion(root, registry, *, num_ads=66, seed=0, params=CONFIG):
+    corpus = write_corpus(root / "corpus", num_ads=num_ads, seed=seed)
+    folder, version = registry
+    context = make_step_context(root, corpus, params=params, champion=version, registry=folder)
+    return context, run(context)
+
+
+def passed(result):
+    return {gate.name: gate.passed for gate in result.gates}
