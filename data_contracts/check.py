@@ -6,6 +6,7 @@ neither blocks a day nor hides in an average.
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 from data_contracts.drift import DayProfile
 from data_contracts.finding import Finding, bad_rows, failed_table, passed, skipped, to_outcome
 from data_contracts.load import contract_names, load_contract
-from data_contracts.model import NO_VALUES, Contract, DriftRule, Rule
+from data_contracts.model import EMPTY_DAYS, NO_VALUES, Contract, DriftRule, Rule
 from data_contracts.outcome import ROW_COLUMN, RULES_COLUMN, CheckOutcome, describe
 from data_contracts.report import write_check_reports
 from data_contracts.rule_checks import RuleChecks, Setting, check_rules
@@ -33,7 +34,6 @@ def check_file(
     path: Path,
     *,
     references: Mapping[str, pa.Table] | None = None,
-    history: Sequence[DayProfile] | None = None,
     parameters: Mapping[str, float] | None = None,
     is_partition: bool = False,
 ) -> CheckOutcome:
@@ -43,7 +43,6 @@ def check_file(
         name: Contract name.
         path: The file.
         references: See `check_table`.
-        history: See `check_table`.
         parameters: See `check_table`.
         is_partition: See `check_table`.
 
@@ -58,7 +57,6 @@ def check_file(
         name,
         read_parquet(path, where=name),
         references=references,
-        history=history,
         parameters=parameters,
         is_partition=is_partition,
     )
@@ -94,8 +92,9 @@ def check_table(
     table: pa.Table,
     *,
     references: Mapping[str, pa.Table] | None = None,
-    history: Sequence[DayProfile] | None = None,
     parameters: Mapping[str, float] | None = None,
+    profiles: Sequence[DayProfile] | None = None,
+    landed: Mapping[date, int] | None = None,
     is_partition: bool = False,
 ) -> CheckOutcome:
     """Check a table against its contract.
@@ -107,8 +106,10 @@ def check_table(
         name: Contract name.
         table: The rows.
         references: Other tables by contract name, for rules across tables.
-        history: Profiles of earlier days, for drift; the days of the table itself are added.
         parameters: Bounds other than the contract's own, for example of `source_parameters`.
+        profiles: Profiles to compare in order of days, the day to judge last; None profiles the
+            UTC days of the table itself.
+        landed: Landed day -> rows of its partition, where the partitions are known.
         is_partition: Whether the table is one daily partition rather than a whole window.
 
     Returns:
@@ -127,11 +128,18 @@ def check_table(
                 fix=suggest_name(other, contract_names()),
             )
     bounds = contract.resolve_parameters(parameters or NO_VALUES)
-    findings = check_shape_of_table(contract, table, is_partition=is_partition)
+    findings = check_shape_of_table(
+        contract,
+        table,
+        is_partition=is_partition,
+        landed=landed,
+        empty_days_high=bounds.get(EMPTY_DAYS, 0.0),
+    )
     values = RuleChecks(())
     if not any(finding.status == "failed" for finding in findings):
         findings += check_values(contract, table) if table.num_rows else []
-        setting = Setting(contract, given, bounds, tuple(history or ()), is_partition)
+        days = None if profiles is None else tuple(profiles)
+        setting = Setting(contract, given, bounds, days, is_partition)
         values = check_rules(setting, table, bad_rows(findings))
     return _assemble(contract, table, [*findings, *values.findings], values)
 

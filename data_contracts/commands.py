@@ -1,12 +1,16 @@
 """`gpr contracts`: check a table, lint the contracts, compare versions, explain a rule."""
 
+import math
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import typer
 
 from data_contracts.check import check_table, read_parquet
+from data_contracts.drift import DayProfile
 from data_contracts.evolution import diff_contracts, is_bump_enough, required_bump
 from data_contracts.explain import explain_rule
 from data_contracts.lint import lint_contract
@@ -16,11 +20,16 @@ from data_contracts.load import (
     load_contract_file,
     source_parameters,
 )
+from data_contracts.model import Contract
 from data_contracts.outcome import CheckOutcome, describe
+from data_contracts.profile_store import ProfileStore
 from data_contracts.report import write_check_reports
+from data_contracts.structure import check_shape_of_table
+from gpr_core.data.days import day_of_ms, parse_day
 from gpr_core.data.lake import Lake
 from gpr_core.data.tables import TABLES
 from gpr_core.support.errors import ConfigError, ContractError
+from gpr_core.support.hashing import hash_file
 
 contracts_app = typer.Typer(
     name="contracts", help="Check tables against their data contracts.", no_args_is_help=True
@@ -39,26 +48,40 @@ def check(
     partition: Annotated[
         bool, typer.Option("--partition", help="The table is one daily partition.")
     ] = False,
+    profiles: Annotated[
+        Path | None,
+        typer.Option(help="Profiles of earlier days; the one of this day is added if it passes."),
+    ] = None,
     reports: Annotated[
         Path, typer.Option(help="Folder for the full report and quarantined rows.")
     ] = Path("reports/contracts"),
 ) -> None:
     """Check one table; exit 0 only if it may be used."""
     references = dict(_reference(item) for item in reference or ())
+    landed: dict[date, int] = {}
     if (path / "manifest.json").is_file():
         lake = Lake(path)
         source = source or lake.source()
         references = {**_lake_tables(lake, table), **references}
         rows = references.pop(table)
+        landed = _landed(lake, table)
     else:
         rows = read_parquet(path, where=table)
-    bounds = source_parameters(table, source) | dict(_number(item) for item in parameter or ())
+    store = ProfileStore(profiles) if profiles else None
     outcome = check_table(
-        table, rows, references=references, parameters=bounds, is_partition=partition
+        table,
+        rows,
+        references=references,
+        parameters=source_parameters(table, source) | dict(map(_number, parameter or ())),
+        profiles=_compared(store, table, rows, path, is_partition=partition) if store else None,
+        landed=landed,
+        is_partition=partition,
     )
     write_check_reports([outcome], reports)
     _print_outcome(outcome, reports)
     outcome.raise_if_failed(str(path), reports=reports)
+    if store:
+        store.add(outcome.profiles[-1:])
 
 
 @contracts_app.command()
@@ -119,6 +142,47 @@ def _lake_tables(lake: Lake, table: str) -> dict[str, pa.Table]:
     days = lake.days()
     names = {table, *load_contract(table).reference_names} & TABLES.keys()
     return {name: lake.read(name, days[0], days[-1]) for name in sorted(names)}
+
+
+def _landed(lake: Lake, table: str) -> dict[date, int]:
+    """Count the rows of every partition of a lake table."""
+    days = lake.days()
+    return {day: item.rows for day, item in lake.partitions(table, days[0], days[-1]).items()}
+
+
+def _compared(
+    store: ProfileStore, table: str, rows: pa.Table, path: Path, *, is_partition: bool
+) -> list[DayProfile]:
+    """Give the stored profiles of the days before a partition, and its own as the last."""
+    if not is_partition:
+        raise ConfigError(
+            "stored profiles are compared with one day, but this is no daily partition",
+            where=str(path),
+            fix="add --partition, or leave --profiles out: a whole table brings its own days",
+        )
+    contract = load_contract(table)
+    shape = check_shape_of_table(contract, rows, is_partition=True, empty_days_high=math.inf)
+    if any(finding.status == "failed" for finding in shape):
+        return []
+    day = _day_of(contract, rows, path)
+    own = store.profiles(contract, {day: rows}, {day: hash_file(path)})
+    return [*store.before(contract, day), *own]
+
+
+def _day_of(contract: Contract, rows: pa.Table, path: Path) -> date:
+    """Tell the day of a partition: that of its folder, as in a lake, or else of its latest row."""
+    key, _, day = path.parent.name.partition("=")
+    if key == "day":
+        return parse_day(day)
+    name = contract.partition_column
+    latest = pc.max(rows[name]).as_py() if name else None
+    if latest is None:
+        raise ConfigError(
+            "the day of the partition is not known",
+            where=str(path),
+            fix="put the file into a folder day=YYYY-MM-DD, as in a lake",
+        )
+    return day_of_ms(latest)
 
 
 def _reference(text: str) -> tuple[str, pa.Table]:

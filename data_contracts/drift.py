@@ -1,8 +1,8 @@
 """Drift: does this day look like the days before?
 
-A profile keeps, per day, the number of rows and a histogram or mean per drift rule. Profiles are
-small JSON files, so that a daily check needs no old data. A histogram is compared by the
-population stability index or the Jensen-Shannon distance, a volume or mean by robust sigmas.
+A profile keeps, per day, the number of rows and a histogram or mean per drift rule; it is made in
+`profiles`. A histogram is compared by the population stability index or the Jensen-Shannon
+distance, a volume or mean by robust sigmas. A day without rows has a volume of 0 and nothing else.
 
 Two samples of one distribution also differ by chance: n m / (n + m) times the index is about
 chi-squared with bins - 1 degrees of freedom. A day fails only where it exceeds both the bound of
@@ -11,20 +11,14 @@ the contract and what chance explains, so that a small day does not cry wolf.
 Source: own; the chi-squared form of the index follows from its second-order expansion.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import date
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy.stats import chi2
 
 from data_contracts.model import ROWS_COLUMN, Contract, DriftRule
-from gpr_core.data.days import day_of_ms, parse_day
-from gpr_core.data.tables import DAY_MS
-from gpr_core.support.files import read_json, write_json
 
 _CHANCE = 0.999
 _SIGMA_PER_MAD = 1.4826
@@ -42,6 +36,8 @@ class DayProfile:
         rows: Number of rows.
         histograms: Rule id -> bin label -> rows.
         means: Rule id -> mean of the column.
+        made_from: Hash of the file it was made from and of the way it was made; empty for rows
+            that are in no file.
     """
 
     contract: str
@@ -50,6 +46,7 @@ class DayProfile:
     rows: int
     histograms: Mapping[str, Mapping[str, int]]
     means: Mapping[str, float]
+    made_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,81 +66,6 @@ class DriftResult:
     limit: float
     days: int
     day: str
-
-
-class ProfileStore:
-    """Profiles as JSON files, `<folder>/<contract>/<day>.json`.
-
-    Args:
-        folder: Folder of the store; made on first write.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def add(self, profiles: Iterable[DayProfile]) -> None:
-        """Keep profiles; a day that is checked again replaces its profile.
-
-        Args:
-            profiles: Profiles of any contracts and days.
-        """
-        for profile in profiles:
-            path = self.folder / profile.contract / f"{profile.day}.json"
-            write_json(path, asdict(profile))
-
-    def before(self, contract: str, day: date, *, limit: int = 28) -> list[DayProfile]:
-        """Read the profiles of the last days before a day.
-
-        Args:
-            contract: Contract name.
-            day: The day to be compared; itself excluded.
-            limit: Most profiles to read.
-
-        Returns:
-            Profiles in order of days; empty if none is stored.
-        """
-        paths = sorted((self.folder / contract).glob("*.json"))
-        earlier = [path for path in paths if parse_day(path.stem) < day]
-        return [DayProfile(**read_json(path)) for path in earlier[-limit:]]
-
-
-def profile_days(contract: Contract, frame: pd.DataFrame) -> list[DayProfile]:
-    """Profile every day of a table.
-
-    Args:
-        contract: The contract.
-        frame: The partition column and all columns its drift rules look at.
-
-    Returns:
-        One profile per UTC day that has rows, in order.
-    """
-    day_numbers = frame[contract.partition_column].to_numpy() // DAY_MS
-    days, day_idx = np.unique(day_numbers, return_inverse=True)
-    rows = np.bincount(day_idx, minlength=len(days))
-    histograms: list[dict[str, dict[str, int]]] = [{} for _ in days]
-    means: list[dict[str, float]] = [{} for _ in days]
-    for rule in contract.drift:
-        if rule.column == ROWS_COLUMN or rule.column not in frame:
-            continue
-        values = frame[rule.column].to_numpy(dtype=np.float64)
-        if rule.method == "robust_sigma":
-            for idx, mean in enumerate(_day_means(values, day_idx, len(days))):
-                if np.isfinite(mean):
-                    means[idx][rule.id] = float(f"{mean:.9g}")
-        else:
-            for idx, counts in enumerate(_day_histograms(rule, values, day_idx, len(days))):
-                histograms[idx][rule.id] = counts
-    return [
-        DayProfile(
-            contract=contract.name,
-            version=contract.version,
-            day=day_of_ms(int(day) * DAY_MS).isoformat(),
-            rows=int(rows[idx]),
-            histograms=histograms[idx],
-            means=means[idx],
-        )
-        for idx, day in enumerate(days)
-    ]
 
 
 def compare_last_day(contract: Contract, profiles: Sequence[DayProfile]) -> list[DriftResult]:
@@ -261,8 +183,9 @@ def _compare_number(
     if rule.column == ROWS_COLUMN:
         now: float | None = float(last.rows)
         known = [float(item.rows) for item in history]
-        # The number of independent arrivals in a day has a variance of its mean.
-        least_sigma = float(np.sqrt(np.median(known))) if known else 0.0
+        # The number of independent arrivals in a day has a variance of its mean; a table whose
+        # usual day is empty may still see a few.
+        least_sigma = float(np.sqrt(max(np.median(known), 1.0))) if known else 0.0
     else:
         least_sigma = 0.0
         now = last.means.get(rule.id)
@@ -277,38 +200,3 @@ def _shares(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Turn counts into smoothed shares."""
     smoothed = counts + 0.5
     return np.asarray(smoothed / smoothed.sum())
-
-
-def _day_means(
-    values: npt.NDArray[np.float64], day_idx: npt.NDArray[np.int64], num_days: int
-) -> npt.NDArray[np.float64]:
-    """Average a column per day, nulls aside; NaN for a day of nulls."""
-    keep = np.isfinite(values)
-    sums = np.bincount(day_idx[keep], weights=values[keep], minlength=num_days)
-    counts = np.bincount(day_idx[keep], minlength=num_days)
-    means = np.full(num_days, np.nan)
-    return np.asarray(np.divide(sums, counts, out=means, where=counts > 0))
-
-
-def _day_histograms(
-    rule: DriftRule,
-    values: npt.NDArray[np.float64],
-    day_idx: npt.NDArray[np.int64],
-    num_days: int,
-) -> list[dict[str, int]]:
-    """Count a column per day and bin; nulls form their own bin."""
-    is_null = np.isnan(values)
-    if rule.edges:
-        bins = np.searchsorted(np.array(rule.edges), values, side="right")
-        labels = [f"bin {idx:02d}" for idx in range(len(rule.edges) + 1)]
-    else:
-        levels, bins = np.unique(np.where(is_null, 0.0, values), return_inverse=True)
-        labels = [f"{level:g}" for level in levels]
-    bins = np.where(is_null, len(labels), bins)
-    labels.append("null")
-    flat = np.bincount(day_idx * len(labels) + bins, minlength=num_days * len(labels))
-    table = flat.reshape(num_days, len(labels))
-    return [
-        {label: int(count) for label, count in zip(labels, row, strict=True) if count}
-        for row in table
-    ]

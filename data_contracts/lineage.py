@@ -3,10 +3,11 @@
 import re
 from dataclasses import dataclass
 
-from data_contracts.model import ROWS_COLUMN, Contract, Measure, Rule
+from data_contracts.model import EMPTY_DAYS, ROWS_COLUMN, Contract, Measure, Rule
 from gpr_core.support.errors import ConfigError, suggest_name
 
 _TEXT_LITERAL = re.compile(r"'(?:[^']|'')*'")
+_BEYOND_THE_ROW = {"OVER", "SELECT"}
 _WORD = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -145,7 +146,7 @@ def check_names(contract: Contract, *, where: str) -> None:
 
     Raises:
         ConfigError: If a column or parameter is unknown, a name is defined twice, a rule looks at
-            a key column, or a rule mixes rows and measures.
+            a key column, a rule mixes rows and measures, or a drift rule looks beyond its table.
     """
     known = row_needs(contract)
     measures = {item.name for item in contract.measures}
@@ -160,20 +161,7 @@ def check_names(contract: Contract, *, where: str) -> None:
                 where=f"{where} rule {rule.id}",
                 fix="make a measure of both",
             )
-    for drift in contract.drift:
-        names = {*known, ROWS_COLUMN}
-        if drift.column not in names:
-            raise ConfigError(
-                f"unknown column {drift.column!r}",
-                where=f"{where} rule {drift.id}",
-                fix=suggest_name(drift.column, names),
-            )
-        if not contract.partition_column:
-            raise ConfigError(
-                "drift needs days, but no property is marked partitioned: true",
-                where=f"{where} rule {drift.id}",
-                fix="mark the landing column, or remove the drift rule",
-            )
+    _check_drift(contract, known, where=where)
     _check_parameters(contract, where=where)
 
 
@@ -195,6 +183,41 @@ def _check_columns(contract: Contract, rule: Rule, names: set[str], *, where: st
                 where=f"{where} rule {rule.id}",
                 fix="derive a number or a boolean from it, and look at that",
             )
+
+
+def _check_drift(contract: Contract, known: dict[str, Needs], *, where: str) -> None:
+    """Refuse drift rules on unknown columns, without days, or on more than the row itself."""
+    for drift in contract.drift:
+        names = {*known, ROWS_COLUMN}
+        if drift.column not in names:
+            raise ConfigError(
+                f"unknown column {drift.column!r}",
+                where=f"{where} rule {drift.id}",
+                fix=suggest_name(drift.column, names),
+            )
+        if not contract.partition_column:
+            raise ConfigError(
+                "drift needs days, but no property is marked partitioned: true",
+                where=f"{where} rule {drift.id}",
+                fix="mark the landing column, or remove the drift rule",
+            )
+        needs, words = known.get(drift.column, Needs()), _words_behind(contract, drift.column)
+        if needs.tables or needs.parameters or words & _BEYOND_THE_ROW:
+            raise ConfigError(
+                f"{drift.column!r} does not follow from the row alone, so that the profile of a "
+                "day would change with other rows, tables or bounds",
+                where=f"{where} rule {drift.id}",
+                fix="look at a column of the table, or derive one from its columns only",
+            )
+
+
+def _words_behind(contract: Contract, name: str) -> set[str]:
+    """Collect the words of every expression that a name is computed from, in capitals."""
+    names = {name}
+    for derived in reversed(contract.derived):
+        if derived.name in names:
+            names |= words_of(derived.sql)[0]
+    return {word.upper() for word in names}
 
 
 def _check_unique(contract: Contract, *, where: str) -> None:
@@ -226,8 +249,10 @@ def _check_parameters(contract: Contract, *, where: str) -> None:
 
 
 def _used_parameters(contract: Contract) -> set[str]:
-    """Collect every parameter named in arguments and expressions."""
+    """Collect every parameter named in arguments and expressions, or known by its name."""
     used = {name for sql in contract.expressions.values() for name in words_of(sql)[1]}
     for rule in contract.rules:
         used |= argument_parameters(rule)
+    if contract.allow_empty == "never":
+        used |= {EMPTY_DAYS} & {item.name for item in contract.parameters}
     return used

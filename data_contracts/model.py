@@ -14,6 +14,7 @@ AllowEmpty = Literal["never", "partition", "always"]
 DriftMethod = Literal["psi", "js", "robust_sigma"]
 
 ROWS_COLUMN = "rows"
+EMPTY_DAYS = "empty_days_high"
 NO_VALUES: Mapping[str, float] = MappingProxyType({})
 
 
@@ -195,7 +196,8 @@ class Contract:
         owner: Team that answers for the table.
         purpose: What one row is.
         prefix: Two letters that begin every rule id.
-        allow_empty: When zero rows are accepted.
+        allow_empty: When zero rows are accepted; the parameter `empty_days_high` tells how many
+            landed days may have none where the word is `never`.
         max_quarantine_share: Largest share of rows that may be set aside, in [0, 1].
         open_columns: Whether further columns of numbers or flags are accepted, as in a curve.
         partition_column: Column whose UTC day is the partition; empty if there is none.

@@ -64,7 +64,7 @@ class CheckOutcome:
         clean: The rows that may be used, in their order and schema.
         quarantine: The rows set aside, with their position and the rules they break.
         ok: Whether the clean rows may be used.
-        profiles: One statistical profile per day, to be kept in a `ProfileStore`.
+        profiles: Statistics of the days that were compared, the judged day last.
         validations: (`rows` or `measures`, result of Great Expectations), for its report pages.
     """
 

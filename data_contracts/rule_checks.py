@@ -13,10 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from data_contracts.derive import DerivedRows, names_for_measure
-from data_contracts.drift import DayProfile, DriftResult, compare_last_day, profile_days
+from data_contracts.drift import DayProfile, DriftResult, compare_last_day
 from data_contracts.finding import Finding, bad_rows, failed_table, passed, skipped
-from data_contracts.lineage import Needs, row_needs, rule_needs
-from data_contracts.model import ROWS_COLUMN, Contract, Rule
+from data_contracts.lineage import Needs, rule_needs
+from data_contracts.model import Contract, Rule
+from data_contracts.profiles import profile_days
 from data_contracts.suite import run_on_measures, run_on_rows
 
 
@@ -26,7 +27,7 @@ class RuleChecks:
 
     Attributes:
         findings: One per rule that was reached.
-        profiles: One per day.
+        profiles: One per day that was compared, the judged day last.
         validations: (what it is about, result of Great Expectations).
     """
 
@@ -43,14 +44,14 @@ class Setting:
         contract: The contract.
         references: Reference tables that were given.
         parameters: Parameters that have a value.
-        history: Profiles of earlier days.
+        profiles: Profiles to compare, the day to judge last; None profiles the table.
         is_partition: Whether the table is one daily partition.
     """
 
     contract: Contract
     references: Mapping[str, pa.Table]
     parameters: Mapping[str, float]
-    history: tuple[DayProfile, ...]
+    profiles: tuple[DayProfile, ...] | None
     is_partition: bool
 
     def missing(self, needs: Needs) -> str:
@@ -94,31 +95,30 @@ def check_rules(setting: Setting, table: pa.Table, bad: npt.NDArray[np.int64]) -
         else:
             ready.append(rule)
     rows = np.setdiff1d(np.arange(table.num_rows, dtype=np.int64), bad, assume_unique=True)
+    profiles = setting.profiles
+    if profiles is None:
+        profiles = tuple(profile_days(contract, table)) if rows.size else ()
+    findings += _judge_drift(contract, profiles)
     if not rows.size:
         findings += [passed(rule, 0) for rule in ready]
-        findings += [skipped(rule, "the table has no day to judge") for rule in contract.drift]
-        return RuleChecks(tuple(findings))
+        return RuleChecks(tuple(findings), profiles)
     sound = table if not bad.size else table.take(pa.array(rows))
     values = _check_sound_rows(setting, sound, rows, ready)
-    return RuleChecks((*findings, *values.findings), values.profiles, values.validations)
+    return RuleChecks((*findings, *values.findings), profiles, values.validations)
 
 
 def _check_sound_rows(
     setting: Setting, table: pa.Table, rows: npt.NDArray[np.int64], rules: Sequence[Rule]
 ) -> RuleChecks:
-    """Compute derived columns, then run row rules, measure rules and drift rules."""
+    """Compute derived columns, then run row rules and measure rules."""
     contract = setting.contract
     measures = {item.name: item for item in contract.measures}
     row_rules = [rule for rule in rules if not measures.keys() & set(rule.columns)]
     measure_rules = [rule for rule in rules if measures.keys() & set(rule.columns)]
     wanted = [measures[name] for rule in measure_rules for name in rule.columns]
     row_names = {name for rule in row_rules for name in rule.columns}
-    drift_names = _drift_names(setting)
     aggregated = {name for item in wanted for name in names_for_measure(contract, item)}
-    names = sorted(row_names | drift_names | aggregated)
-    known = row_needs(contract)
     tables = {table for rule in rules for table in rule_needs(contract, rule).tables}
-    tables |= {table for name in drift_names for table in known[name].tables}
     tables &= setting.references.keys()
     findings: list[Finding] = []
     validations: list[tuple[str, Any]] = []
@@ -128,7 +128,7 @@ def _check_sound_rows(
         rows,
         references={name: setting.references[name] for name in sorted(tables)},
         parameters=setting.parameters,
-        names=names,
+        names=sorted(row_names | aggregated),
     ) as derived:
         bad = np.zeros(0, dtype=np.int64)
         if row_rules:
@@ -145,10 +145,7 @@ def _check_sound_rows(
             )
             findings += more
             validations += pages
-        profiles = profile_days(contract, derived.frame(drift_names)) if drift_names else []
-    return RuleChecks(
-        (*findings, *_judge_drift(setting, profiles)), tuple(profiles), tuple(validations)
-    )
+    return RuleChecks(tuple(findings), validations=tuple(validations))
 
 
 def _judge_measures(
@@ -177,27 +174,11 @@ def _judge_measures(
     return [*findings, *run.findings], [("measures", run.validation)]
 
 
-def _drift_names(setting: Setting) -> set[str]:
-    """List the row-level names that profiles need and that can be computed."""
-    contract = setting.contract
-    if not contract.drift:
-        return set()
-    known = row_needs(contract)
-    names = {rule.column for rule in contract.drift if rule.column != ROWS_COLUMN}
-    return {name for name in names if not setting.missing(known[name])} | {
-        contract.partition_column
-    }
-
-
-def _judge_drift(setting: Setting, profiles: Sequence[DayProfile]) -> list[Finding]:
-    """Judge the last day of the table against the days before."""
-    contract = setting.contract
+def _judge_drift(contract: Contract, profiles: Sequence[DayProfile]) -> list[Finding]:
+    """Judge the last day against the days before."""
     if not profiles:
-        return []
-    own_days = {profile.day for profile in profiles}
-    earlier = [item for item in setting.history if item.day < min(own_days)]
-    days = sorted([*earlier, *profiles], key=lambda item: item.day)
-    return [_drift_finding(result, profiles[-1]) for result in compare_last_day(contract, days)]
+        return [skipped(rule, "the table has no day to judge") for rule in contract.drift]
+    return [_drift_finding(item, profiles[-1]) for item in compare_last_day(contract, profiles)]
 
 
 def _drift_finding(result: DriftResult, last: DayProfile) -> Finding:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from data_contracts.model import AllowEmpty, OnFail, Property, Rule
 
-
 _TEXTS: dict[str, tuple[OnFail, str, str, str]] = {
     "COLUMNS": (
         "block",

@@ -1,6 +1,8 @@
 """The cheap checks that come first: columns, types, rows, nulls, NaN, key range, unique key."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,7 @@ from data_contracts.model import Contract, Property, Rule
 from gpr_core.support.errors import suggest_name
 
 _KEY_LIMIT = np.uint64(1) << np.uint64(63)
+_SHOWN_DAYS = 5
 
 _SCALARS = {
     "int8": pa.int8(),
@@ -65,7 +68,12 @@ def contract_schema(contract: Contract) -> pa.Schema:
 
 
 def check_shape_of_table(
-    contract: Contract, table: pa.Table, *, is_partition: bool
+    contract: Contract,
+    table: pa.Table,
+    *,
+    is_partition: bool,
+    landed: Mapping[date, int] | None = None,
+    empty_days_high: float = 0.0,
 ) -> list[Finding]:
     """Check what needs no look at the values: columns, types, number of rows.
 
@@ -73,6 +81,8 @@ def check_shape_of_table(
         contract: The contract.
         table: The table.
         is_partition: Whether it is one daily partition rather than a whole window.
+        landed: Landed day -> rows of its partition, where the partitions are known.
+        empty_days_high: Most landed days without rows, if the contract does not allow any number.
 
     Returns:
         One finding per rule; if one failed, the values cannot be checked.
@@ -83,8 +93,13 @@ def check_shape_of_table(
         return findings
     findings.append(_check_types(contract, rules["TYPES"], table))
     if "ROWS" in rules:
-        may_be_empty = is_partition and contract.allow_empty == "partition"
-        findings.append(_check_rows(rules["ROWS"], table, may_be_empty=may_be_empty))
+        most = math.inf if contract.allow_empty == "partition" else empty_days_high
+        may_be_empty = is_partition and most > 0
+        findings.append(
+            _check_rows(
+                rules["ROWS"], table, landed or {}, may_be_empty=may_be_empty, empty_days_high=most
+            )
+        )
     return findings
 
 
@@ -148,12 +163,27 @@ def _check_types(contract: Contract, rule: Rule, table: pa.Table) -> Finding:
     return passed(rule, max(table.num_rows, 1))
 
 
-def _check_rows(rule: Rule, table: pa.Table, *, may_be_empty: bool) -> Finding:
-    """Refuse an empty table."""
+def _check_rows(
+    rule: Rule,
+    table: pa.Table,
+    landed: Mapping[date, int],
+    *,
+    may_be_empty: bool,
+    empty_days_high: float,
+) -> Finding:
+    """Refuse an empty table, and too many landed days without rows."""
     if table.num_rows == 0 and not may_be_empty:
         return failed_table(
             rule, "the table is empty: zero rows were checked, which is no pass", 0, observed=0.0
         )
+    empty = [day.isoformat() for day, rows in landed.items() if rows == 0]
+    if len(empty) > empty_days_high:
+        shown = ", ".join(empty[:_SHOWN_DAYS]) + (", ..." if len(empty) > _SHOWN_DAYS else "")
+        text = (
+            f"no row landed on {shown} (empty days: {len(empty)} of {len(landed)}, "
+            f"at most {empty_days_high:g} may be)"
+        )
+        return failed_table(rule, text, table.num_rows, observed=0.0)
     return passed(rule, table.num_rows, observed=float(table.num_rows))
 
 

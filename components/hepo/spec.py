@@ -7,7 +7,11 @@ SPEC = StepSpec(
     summary="Improve the policy on simulated rewards with hierarchical process rewards.",
     inputs=("corpus", "tokenizer", "catalog", "vaft_checkpoint", "snapshot"),
     outputs=(
-        Artifact(name="hepo_checkpoint", type="model"),
+        Artifact(
+            name="hepo_checkpoint",
+            type="model",
+            contracts={"curve.parquet": "training_curve"},
+        ),
         Artifact(
             name="rollouts",
             type="dataset",

@@ -100,13 +100,14 @@ def check_output_contracts(
         Artifact name -> one record per contract, for the gate report.
 
     Raises:
-        OutputRefusedError: If a table breaks its contract.
+        OutputRefusedError: If a table breaks its contract, or has none.
     """
     read = list(inputs.values())
     written = [(artifact, outputs[artifact.name]) for artifact in spec.outputs]
     references = TableReferences([*read, *written])
     records: dict[str, list[dict[str, Any]]] = {}
     for artifact in spec.outputs:
+        _refuse_unnamed_tables(artifact, outputs[artifact.name], step=spec.name)
         bounds = {name: facts.parameters_of(name) for name in artifact.contracts.values()}
         outcomes = [
             check_table(
@@ -194,6 +195,18 @@ class TableReferences(Mapping[str, pa.Table]):
     def __len__(self) -> int:
         """Count the tables."""
         return len(self._paths)
+
+
+def _refuse_unnamed_tables(artifact: Artifact, folder: Path, *, step: str) -> None:
+    """Refuse a Parquet file that no contract describes."""
+    written = {path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")}
+    unnamed = sorted(written - artifact.contracts.keys())
+    if unnamed:
+        raise OutputRefusedError(
+            f"no data contract describes {', '.join(unnamed)}",
+            where=f"step {step}, artifact {artifact.name}",
+            fix=f"name the contract in components/{step}/spec.py, contracts={{file: contract}}",
+        )
 
 
 def _record(outcome: CheckOutcome, parameters: Mapping[str, float]) -> dict[str, Any]:

@@ -10,7 +10,14 @@ SPEC = StepSpec(
         Artifact(
             name="snapshot",
             type="dataset",
-            contracts={"requests.parquet": "snapshot_requests"},
+            contracts={
+                "requests.parquet": "snapshot_requests",
+                "timelines.parquet": "timelines",
+                "impressions.parquet": "snapshot_impressions",
+                "ad_events.parquet": "snapshot_ad_events",
+                "catalog/ads.parquet": "catalog_ads",
+                "catalog/ad_versions.parquet": "ad_versions",
+            },
         ),
     ),
     section="simulator_snapshot",

@@ -157,6 +157,27 @@ class Lake:
             )
         return Partition(**days[day.isoformat()][table])
 
+    def partitions(self, table: str, first: date, last: date) -> dict[date, Partition]:
+        """Look up the partitions from first to last day, both included.
+
+        Args:
+            table: Table name.
+            first: First landing day.
+            last: Last landing day.
+
+        Returns:
+            Landed day -> manifest entry, in order of days; empty for a new lake.
+
+        Raises:
+            ArtifactError: If there is no such table.
+        """
+        _check_name(table)
+        if not (self.root / "manifest.json").exists():
+            return {}
+        entries = {parse_day(day): tables for day, tables in self._manifest()["days"].items()}
+        days = sorted(day for day in entries if first <= day <= last)
+        return {day: Partition(**entries[day][table]) for day in days}
+
     def path(self, table: str, day: date) -> Path:
         """Name the Parquet file of one partition.
 
@@ -185,16 +206,36 @@ class Lake:
             ArtifactError: If there is no such table, or a file is missing, is not Parquet, or
                 differs from its manifest.
         """
-        _check_name(table)
-        days = [day for day in self.days() if first <= day <= last]
-        parts = [self._read_one(table, day, verify=verify) for day in days]
-        if not parts:
-            return TABLES[table].schema.empty_table()
-        return pa.concat_tables(parts).combine_chunks()
+        parts = self.read_days(table, first, last, verify=verify).values()
+        return pa.concat_tables([TABLES[table].schema.empty_table(), *parts]).combine_chunks()
 
-    def _read_one(self, table: str, day: date, *, verify: bool) -> pa.Table:
+    def read_days(
+        self, table: str, first: date, last: date, *, verify: bool = True
+    ) -> dict[date, pa.Table]:
+        """Read the partitions of a table apart, from first to last day, both included.
+
+        Args:
+            table: Table name.
+            first: First landing day.
+            last: Last landing day.
+            verify: Compare each file with the hash in the manifest.
+
+        Returns:
+            Landed day -> its rows, in order of days.
+
+        Raises:
+            ArtifactError: If there is no such table, or a file is missing, is not Parquet, or
+                differs from its manifest.
+        """
+        partitions = self.partitions(table, first, last)
+        return {
+            day: self._read_one(table, day, entry, verify=verify)
+            for day, entry in partitions.items()
+        }
+
+    def _read_one(self, table: str, day: date, entry: Partition, *, verify: bool) -> pa.Table:
         """Read one partition, comparing it with its manifest entry."""
-        path, entry = self.path(table, day), self.partition(table, day)
+        path = self.path(table, day)
         if not path.exists():
             raise ArtifactError(
                 "partition file is missing",
@@ -209,7 +250,7 @@ class Lake:
             )
         try:
             rows = pq.read_table(path, partitioning=None)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, OSError) as error:
             raise ArtifactError(
                 f"partition is not readable Parquet: {error}",
                 where=str(path),

@@ -1,14 +1,23 @@
 """The errors a data engineer meets, by their text."""
 
+from dataclasses import replace
+from datetime import date
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from data_contracts.check import check_file, check_table, read_parquet
 from data_contracts.drift import DayProfile
+from data_contracts.load import load_contract, source_parameters
+from data_contracts.profiles import profile_days, profile_partitions
+from gpr_core.data.tables import TABLES
 from gpr_core.support.errors import ArtifactError, ConfigError, ContractError
-from tests.data_contracts.broken_tables import with_cells, with_column
+from tests.data_contracts.cell_changes import with_cells, with_column
 from tests.data_contracts.valid_tables import PARAMETERS, START, valid_tables
+
+ALIVE_EVERY_DAY = {"requests", "impressions", "organic_events", "user_stats_daily"}
+ONE_EMPTY_DAY = {date(2026, 1, 4): 120, date(2026, 1, 5): 0}
 
 
 def check(name, table, **options):
@@ -98,7 +107,7 @@ def test_a_sound_file(tmp_path):
 def test_where_and_how_to_mend_are_part_of_the_message():
     with pytest.raises(
         ContractError,
-        match=r"(?s)contract broken: ads 1\.0\.0.*where: step x.*fix: AD-ROWS: check that the day",
+        match=r"(?s)contract broken: ads 2\.0\.0.*where: step x.*fix: AD-ROWS: check that the day",
     ):
         check("ads", valid_tables()["ads"].slice(0, 0)).raise_if_failed("step x")
 
@@ -122,12 +131,46 @@ def test_too_many_bad_rows_block():
     )
 
 
-def test_an_empty_partition_passes_without_great_expectations(monkeypatch):
+@pytest.mark.parametrize("name", sorted(set(TABLES) - ALIVE_EVERY_DAY))
+def test_an_empty_partition_passes_without_great_expectations(monkeypatch, name):
     monkeypatch.setattr("data_contracts.suite._great_expectations", None)
-    empty = valid_tables()["ads"].slice(0, 0)
-    outcome = check("ads", empty, is_partition=True)
+    empty = valid_tables()[name].slice(0, 0)
+    outcome = check(name, empty, is_partition=True, landed=ONE_EMPTY_DAY)
     assert outcome.ok
     assert outcome.clean is empty
+
+
+@pytest.mark.parametrize("name", sorted(ALIVE_EVERY_DAY))
+def test_a_platform_that_lives_has_rows_every_day(name):
+    table = valid_tables()[name]
+    refuse(name, table.slice(0, 0), "-ROWS: the table is empty", is_partition=True)
+    refuse(
+        name,
+        table,
+        rf"(?s){name} ..-ROWS: no row landed on 2026-01-05 \(empty days: 1 of 2, at most 0 may "
+        r"be\).*fix: ..-ROWS: check that the day has landed",
+        landed=ONE_EMPTY_DAY,
+    )
+
+
+def test_a_source_may_have_quiet_days():
+    table, bounds = valid_tables()["requests"], source_parameters("requests", "movielens")
+    landed = {date(2026, 1, day): day > 2 for day in range(1, 11)}
+    assert check("requests", table, landed=landed, parameters=bounds).ok
+    landed[date(2026, 1, 3)] = 0
+    refuse(
+        "requests", table, "empty days: 3 of 10, at most 2 may be", landed=landed, parameters=bounds
+    )
+
+
+def test_many_empty_days_are_counted_and_the_first_are_named():
+    landed = {date(2026, 1, day): 0 for day in range(1, 10)}
+    refuse(
+        "requests",
+        valid_tables()["requests"],
+        r"no row landed on 2026-01-01, .*, 2026-01-05, \.\.\. \(empty days: 9 of 9, at most 0",
+        landed=landed,
+    )
 
 
 def test_skipped_rules_are_shown_and_may_be_refused():
@@ -162,13 +205,27 @@ def test_profiles_of_earlier_days_are_history():
     bare = check("requests", table)
     history = [
         DayProfile(
-            contract="requests", version="1.0.0", day=f"2025-12-{20 + idx}", rows=1200,
+            contract="requests", version="2.0.0", day=f"2025-12-{20 + idx}", rows=1200,
             histograms={}, means={},
         )
         for idx in range(8)
     ]  # fmt: skip
-    compared = check("requests", table, history=history)
+    own = profile_days(load_contract("requests"), table)
+    compared = check("requests", table, profiles=[*history, *own])
     status = {rule.id: rule.status for rule in compared.rules}
     assert {rule.id: rule.status for rule in bare.rules}["RQ-050"] == "skipped"
     assert status["RQ-050"] == "failed"
-    assert [profile.day for profile in compared.profiles] == ["2026-01-10"]
+    assert [profile.day for profile in bare.profiles] == ["2026-01-10"]
+    assert compared.profiles == (*history, *own)
+
+
+def test_an_empty_day_is_judged_by_its_volume():
+    contract, table = load_contract("ad_events"), valid_tables()["ad_events"]
+    [today] = profile_partitions(contract, {date(2026, 1, 11): table.slice(0, 0)})
+    days = [replace(profile, rows=100) for profile in profile_days(contract, table)]
+    found = {rule.id: rule for rule in check("ad_events", table, profiles=[*days, today]).rules}
+    # A day of 100 events varies by 10 from chance alone.
+    assert found["EV-050"].message.startswith(
+        "on 2026-01-11 robust_sigma of rows against 10 earlier days is 10, expected at most 6"
+    )
+    assert found["EV-051"].status == "skipped"

@@ -1,22 +1,14 @@
-from dataclasses import replace
-from datetime import date
-
 import numpy as np
-import pandas as pd
 import pytest
 
 from data_contracts.drift import (
     DayProfile,
-    ProfileStore,
     compare_last_day,
     jensen_shannon_distance,
     population_stability_index,
-    profile_days,
     robust_sigmas,
 )
 from tests.data_contracts.contracts import make_contract, raw_drift
-
-DAY = 86_400_000
 
 
 def profile(day, counts, *, rows=100, version="1.2.3", mean=1.0):
@@ -112,37 +104,17 @@ def test_other_versions_and_older_days_do_not_count():
     assert compare(many, profile(9, {"bin 00": 9}), window_days=4).days == 4
 
 
-def test_days_are_profiled_apart():
-    contract = make_contract(
-        drift=[
-            raw_drift(),
-            raw_drift(id="AD-051", method="js", edges=[7.0]),
-            raw_drift(id="AD-052", method="robust_sigma"),
-        ]
+def test_days_without_rows_count_as_zero_in_the_volume_only():
+    empty = [profile(day, {}, rows=0) for day in range(1, 4)]
+    usual = [profile(day, {"bin 00": 100}) for day in (4, 5, 6)]
+    today = DayProfile(
+        contract="ads", version="1.2.3", day="2026-01-07", rows=0, histograms={}, means={}
     )
-    frame = pd.DataFrame({"ts": [0, 5, DAY, DAY + 1], "price": [0.5, 1.0, 2.5, float("nan")]})
-    first, second = profile_days(contract, frame)
-    assert (first.day, first.rows, second.day, second.rows) == ("1970-01-01", 2, "1970-01-02", 2)
-    # Edges 1 and 2: below 1, from 1 to below 2, from 2 on.
-    assert first.histograms["AD-050"] == {"bin 00": 1, "bin 01": 1}
-    assert second.histograms["AD-050"] == {"bin 02": 1, "null": 1}
-    assert second.histograms["AD-051"] == {"bin 00": 1, "null": 1}
-    assert (first.means, second.means) == ({"AD-052": 0.75}, {"AD-052": 2.5})
-
-
-def test_categories_are_counted_by_value():
-    rule = raw_drift()
-    del rule["edges"]
-    contract = make_contract(drift=[rule])
-    [only] = profile_days(contract, pd.DataFrame({"ts": [0, 1, 2], "price": [3.0, 4.0, 3.0]}))
-    assert only.histograms == {"AD-050": {"3": 2, "4": 1}}
-
-
-def test_a_store_gives_back_the_days_before(tmp_path):
-    store = ProfileStore(tmp_path)
-    profiles = [profile(day, {"bin 00": day}) for day in (3, 1, 2)]
-    store.add(profiles)
-    store.add([replace(profiles[0], rows=7)])
-    assert store.before("ads", date(2026, 1, 3)) == [profiles[1], profiles[2]]
-    assert store.before("ads", date(2026, 1, 4), limit=1)[0].rows == 7
-    assert store.before("users", date(2026, 1, 4)) == []
+    volume = compare(usual, today, column="rows", method="robust_sigma")
+    # A day of 100 arrivals varies by 10 from chance alone.
+    assert volume.value == pytest.approx(10.0)
+    assert compare(usual, today).value is None
+    # The usual day of this table is empty; a few rows are no drift, a hundred are.
+    quiet = compare(empty, profile(7, {}, rows=3), column="rows", method="robust_sigma")
+    burst = compare(empty, profile(7, {}, rows=100), column="rows", method="robust_sigma")
+    assert (quiet.value, burst.value) == (pytest.approx(3.0), pytest.approx(100.0))

@@ -12,15 +12,13 @@ from data_contracts.load import contract_names, load_contract
 from data_contracts.rule_checks import Setting, check_rules
 from data_contracts.structure import check_shape_of_table, check_values, contract_schema
 from gpr_core.data.tables import TABLES, sid_map_schema
-from tests.data_contracts.broken_tables import (
-    REFERENCE_BREAKS,
-    ROW_BREAKS,
-    TABLE_BREAKS,
-    with_cells,
-    with_column,
-)
+from tests.data_contracts.broken_artifact_rows import ARTIFACT_ROW_BREAKS
+from tests.data_contracts.broken_lake_rows import LAKE_ROW_BREAKS, REFERENCE_BREAKS
+from tests.data_contracts.broken_tables import TABLE_BREAKS
+from tests.data_contracts.cell_changes import with_cells, with_column
 from tests.data_contracts.valid_tables import PARAMETERS, valid_tables
 
+ROW_BREAKS = LAKE_ROW_BREAKS | ARTIFACT_ROW_BREAKS
 NAMES = contract_names()
 BY_PREFIX = {load_contract(name).prefix: name for name in NAMES}
 STRUCTURAL = [
@@ -111,7 +109,7 @@ def test_every_measure_and_drift_rule_refuses_its_table(rule_id):
         drift=tuple(rule for rule in contract.drift if rule.id == rule_id),
     )
     parameters = contract.resolve_parameters(PARAMETERS.get(name, {}))
-    setting = Setting(alone, references, parameters, (), is_partition=False)
+    setting = Setting(alone, references, parameters, None, is_partition=False)
     [finding] = check_rules(setting, table, np.zeros(0, dtype=np.int64)).findings
     assert (finding.rule.id, finding.status) == (rule_id, "failed")
 

@@ -7,7 +7,7 @@ from gpr_core.support.errors import ConfigError
 
 def test_a_rule_is_explained_with_its_columns_and_bounds():
     text = explain_rule("IM-030")
-    assert text.startswith("IM-030 of impressions 1.0.0 (ads-serving)\n")
+    assert text.startswith("IM-030 of impressions 2.0.0 (ads-serving)\n")
     assert "refused  the click rate left its band" in text
     assert "on fail  block (critical)" in text
     assert "why      lost or doubled click logs show here first" in text

@@ -81,6 +81,29 @@ def test_drift_needs_a_column_and_days():
         make_contract(drift=[raw_drift()], schema=_without_days())
 
 
+@pytest.mark.parametrize("sql", ["gender + price", "price - $low", "lag(price) OVER ()", "half"])
+def test_drift_looks_at_the_row_alone(sql):
+    users = {"table": "users", "keys": {"ad_key": "user_key"}, "columns": {"gender": "gender"}}
+    message = "'number' does not follow from the row alone.*rule AD-050.*fix: look at a column"
+    with pytest.raises(ConfigError, match=f"(?s){message}"):
+        make_contract(
+            drift=[raw_drift(column="number")],
+            derived=[
+                {"name": "half", "sql": "(select max(price) from ads) / 2"},
+                {"name": "number", "sql": sql},
+            ],
+            references=[users],
+            parameters=[{"name": "low", "value": 1, "reason": "known"}],
+        )
+
+
+def test_a_bound_on_empty_days_needs_a_table_that_is_never_empty():
+    bound = {"name": "empty_days_high", "value": 0, "reason": "it lives every day"}
+    assert make_contract(parameters=[bound]).resolve_parameters({}) == {"empty_days_high": 0.0}
+    with pytest.raises(ConfigError, match="parameter 'empty_days_high' is never used"):
+        make_contract(parameters=[bound], allow_empty="partition")
+
+
 def _without_days():
     schema = raw_contract()["schema"]
     del schema[0]["properties"][1]["partitioned"]

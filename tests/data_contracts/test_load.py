@@ -20,7 +20,9 @@ from tests.data_contracts.contracts import make_contract, raw_contract, raw_rule
 def test_there_is_a_contract_for_every_lake_table_and_artifact():
     artifacts = {
         "timelines", "decisions", "value_weights", "tokenizer_sample", "item_vectors", "sid_map",
-        "catalog_ads", "snapshot_requests", "rollouts", "training_curve", "evaluation_requests",
+        "id_map",
+        "catalog_ads", "snapshot_requests", "snapshot_impressions", "snapshot_ad_events",
+        "rollouts", "training_curve", "evaluation_requests",
     }  # fmt: skip
     assert set(contract_names()) == set(TABLES) | artifacts
 

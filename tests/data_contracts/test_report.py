@@ -4,7 +4,7 @@ from data_contracts.check import check_table
 from data_contracts.report import write_check_reports
 from gpr_core.support.files import read_json
 from gpr_core.support.hashing import hash_files
-from tests.data_contracts.broken_tables import with_cells
+from tests.data_contracts.cell_changes import with_cells
 from tests.data_contracts.valid_tables import valid_tables
 
 KEY = 10_007

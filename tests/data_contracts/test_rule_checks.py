@@ -21,7 +21,7 @@ def make_table(price, days=None):
 
 
 def check(contract, table, *, references=None, bad=NO_ROWS, is_partition=False, parameters=None):
-    setting = Setting(contract, references or {}, parameters or {}, (), is_partition)
+    setting = Setting(contract, references or {}, parameters or {}, None, is_partition)
     found = check_rules(setting, table, np.asarray(bad, dtype=np.int64))
     return {item.rule.id: (item.status, item.message) for item in found.findings}
 
@@ -102,7 +102,7 @@ def test_short_histories_skip_drift():
 
 
 def test_missing_names_tables_and_parameters():
-    setting = Setting(make_contract(), {}, {}, (), is_partition=False)
+    setting = Setting(make_contract(), {}, {}, None, is_partition=False)
     needs = Needs(tables=frozenset(["users", "ads"]), parameters=frozenset(["low"]))
     assert setting.missing(needs) == (
         "no reference table users was given and no parameter low was given"

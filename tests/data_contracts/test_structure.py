@@ -1,3 +1,5 @@
+from datetime import date
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -25,9 +27,9 @@ def make_table(**columns):
     return pa.table({name: pa.array(rows[name], schema.field(name).type) for name in schema.names})
 
 
-def shape(table, contract=None, *, is_partition=False):
+def shape(table, contract=None, *, is_partition=False, **days):
     contract = contract or make_contract()
-    found = check_shape_of_table(contract, table, is_partition=is_partition)
+    found = check_shape_of_table(contract, table, is_partition=is_partition, **days)
     return {item.rule.id: item.message for item in found if item.status == "failed"}
 
 
@@ -92,7 +94,17 @@ def test_an_empty_table_is_refused_unless_the_contract_lets_a_partition_be_empty
     daily = make_contract(allow_empty="partition")
     assert shape(empty, daily) == {"AD-ROWS": text}
     assert shape(empty, daily, is_partition=True) == {}
+    assert shape(empty, is_partition=True, empty_days_high=1.0) == {}
     assert shape(empty, make_contract(allow_empty="always")) == {}
+
+
+def test_an_empty_day_is_refused_unless_the_contract_lets_a_day_be_empty():
+    landed = {date(2026, 1, 1): 3, date(2026, 1, 2): 0}
+    text = "no row landed on 2026-01-02 (empty days: 1 of 2, at most 0 may be)"
+    assert shape(make_table(), landed=landed) == {"AD-ROWS": text}
+    assert shape(make_table(), landed=landed, empty_days_high=1.0) == {}
+    assert shape(make_table(), make_contract(allow_empty="partition"), landed=landed) == {}
+    assert shape(make_table(), make_contract(allow_empty="always"), landed=landed) == {}
 
 
 def test_nulls_count_in_required_columns_only():

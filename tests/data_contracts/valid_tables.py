@@ -22,8 +22,10 @@ PARAMETERS = {
     "decisions": {"cutoff_ts": CUTOFF},
     "evaluation_requests": {"cutoff_ts": CUTOFF},
     "timelines": {"cutoff_ts": CUTOFF},
+    "snapshot_ad_events": {"cutoff_ts": CUTOFF},
+    "snapshot_impressions": {"cutoff_ts": CUTOFF},
     "snapshot_requests": {"cutoff_ts": CUTOFF},
-    "sid_map": {"code_high": 31},
+    "sid_map": {"code_high": 31, "leaf_rank_high": 9},
 }
 # Row 0 of each day's requests begins an hour after midnight.
 FIRST_MS, STEP_MS = 3_600_000, 60_000
@@ -84,7 +86,7 @@ def _items():
         "ad_key": 1000 + rows, "advertiser_key": 10 + place, "campaign_key": 20 + place,
         "creative_key": 2000 + rows, "product_key": 30 + place, "cat_l1": place, "cat_l2": place,
         "brand": place, "conversion_type": 0, "content_hash": rows + 1, "launch_ts": day,
-        "emb_row": rows,
+        "emb_row": rows, "title": [None, "", *["offer"] * (len(rows) - 2)],
     }  # fmt: skip
     # The ad of row 54 gets a second version in the last row.
     ad = np.append(rows, 54)
@@ -99,7 +101,7 @@ def _items():
     content = {
         "content_key": 5000 + rows, "kind": place % 3, "cat_l1": place, "cat_l2": place,
         "topic_brand": place, "author_key": 40 + place, "publish_ts": day,
-        "content_hash": 100 + rows, "emb_row": len(rows) + rows,
+        "content_hash": 100 + rows, "emb_row": len(rows) + rows, "title": "story",
     }  # fmt: skip
     both, _, both_day = _daily(2 * NEW)
     embeddings = {
@@ -183,7 +185,22 @@ def _decisions(requests, impressions):
     is_synthetic = np.arange(40) >= 32
     key = np.where(is_synthetic, 90_000, 10_000) + rows[-40:]
     chosen = {**last, "request_key": key, "is_synthetic": is_synthetic}
-    return {"decisions": decisions, "value_weights": weights, "snapshot_requests": chosen}
+    return {
+        "decisions": decisions, "value_weights": weights, "snapshot_requests": chosen,
+        **_simulated_past(decisions),
+    }  # fmt: skip
+
+
+def _simulated_past(decisions):
+    """What a snapshot starts from; ten requests with an impression and a click each."""
+    columns = ("user_key", "ad_key", "ts", "price_micros")
+    row, action = np.repeat(np.arange(10), 2), np.tile([0, 1], 10)
+    events = {
+        name: np.asarray(decisions[name])[row] for name in ("user_key", "request_key", "ad_key")
+    }
+    events |= {"action": action, "ingest_ts": np.asarray(decisions["ts"])[row] + 1000 * action}
+    impressions = {name: decisions[name] for name in columns}
+    return {"snapshot_impressions": impressions, "snapshot_ad_events": events}
 
 
 def _tokens():
@@ -226,13 +243,18 @@ def _catalog(ads):
         "item_kind": kind, "item_key": key, "c1": code % 2, "c2": code // 2, "c3": 0,
         "quant_err": 0.1, "leaf_rank": rank, "tokenizer_version": "t1",
     }  # fmt: skip
+    id_map = {
+        "item_kind": kind, "item_key": key, "old_path": [[idx % 7, idx % 3] for idx in cluster],
+        "new_path": [[idx % 5, idx % 2, 0] for idx in cluster], "old_version": "t0",
+        "new_version": "t1",
+    }  # fmt: skip
     order = np.lexsort((rows, code[: len(rows)] // 2, code[: len(rows)] % 2))
     ranked = {
         name: np.broadcast_to(np.asarray(values), len(rows))[order] for name, values in ads.items()
     }
     return {
         "item_vectors": vectors, "tokenizer_sample": sample, "sid_map": sid_map,
-        "catalog_ads": ranked,
+        "id_map": id_map, "catalog_ads": ranked,
     }  # fmt: skip
 
 

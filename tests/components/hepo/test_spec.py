@@ -5,6 +5,7 @@ def test_gates_and_contracts_are_those_of_the_agreement():
     assert set(SPEC.gates) == {"critic_r2", "kl_cap", "all_legal", "reward_not_below_start"}
     checkpoint, rollouts = SPEC.outputs
     assert (checkpoint.name, checkpoint.type) == ("hepo_checkpoint", "model")
+    assert checkpoint.contracts == {"curve.parquet": "training_curve"}
     assert rollouts.contracts == {"rollouts.parquet": "rollouts"}
     assert SPEC.resources.gpus == 1
 

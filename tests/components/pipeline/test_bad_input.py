@@ -104,6 +104,11 @@ BAD_TABLES = {
         replace_column("p_ctr", all_become(float("nan"))),
         r"impressions IM-FINITE: \d+ of [\d,]+ rows have a NaN or infinite value \(p_ctr\)",
     ),
+    "nan_bid": (
+        "ad_versions",
+        replace_column("bid_micros", lambda column: pa.array(np.full(len(column), np.nan))),
+        r"ad_versions: column 'bid_micros' has type double, expected int64",
+    ),
     "bid_below_zero": (
         "ad_versions",
         replace_column("bid_micros", all_become(-1)),
@@ -132,22 +137,27 @@ def test_a_bad_table_is_refused_by_name(home, kind):
     assert not (workspace / "artifacts").exists()
 
 
-def test_an_empty_window_is_refused(home):
-    for day in Lake(home / "lake").days():
-        globals_day = day.isoformat()
-        path = Lake(home / "lake").path("impressions", day)
-        pq.write_table(pq.read_table(path, partitioning=None).slice(0, 0), path)
-        for manifest_path in (home / "lake").rglob("*.json"):
-            manifest = read_json(manifest_path)
-            entry = manifest.get("days", {}).get(globals_day, {}).get("impressions")
-            if entry is not None:
-                entry.update(sha256=hash_file(path), bytes=path.stat().st_size, rows=0)
-                write_json(manifest_path, manifest)
+def test_one_day_without_rows_is_refused_for_every_table_that_lives(home):
+    rules = {
+        "user_stats_daily": "UD-ROWS",
+        "requests": "RQ-ROWS",
+        "impressions": "IM-ROWS",
+        "organic_events": "OE-ROWS",
+    }
+    for table in rules:
+        spoil(home, table, lambda rows: rows.slice(0, 0))
     code, message, workspace = curate(home)
     assert code is ExitCode.INPUT_REFUSED
-    assert "impressions" in message
-    assert "empty" in message
+    for table, rule in rules.items():
+        text = f"{table} {rule}: no row landed on {DAY} (empty days: 1 of 14, at most 0 may be)"
+        assert text in message
     assert not (workspace / "artifacts").exists()
+
+
+def test_a_day_on_which_no_outcome_became_known_is_no_bad_input(home):
+    spoil(home, "ad_events", lambda rows: rows.slice(0, 0))
+    code, message, _ = curate(home)
+    assert code is ExitCode.DONE, message
 
 
 def test_a_corrupt_file_is_refused(home):

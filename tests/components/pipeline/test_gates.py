@@ -1,5 +1,7 @@
 """Gates and output contracts refuse before anything is published."""
 
+import re
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -58,6 +60,21 @@ def test_a_table_that_breaks_its_contract_is_an_output_refused(tmp_path):
     write_weights(tmp_path / "out", [float("nan"), 1.0])
     with pytest.raises(OutputRefusedError, match="value_weights"):
         check_output_contracts(SPEC, {"weights": tmp_path / "out"}, {}, FACTS, tmp_path / "reports")
+
+
+@pytest.mark.parametrize("name", ["extra.parquet", "deep/extra.parquet"])
+def test_a_table_without_a_contract_is_an_output_refused(tmp_path, name):
+    write_weights(tmp_path / "out", [0.5, 1.5])
+    (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "out" / name)
+    (tmp_path / "out" / "notes.json").write_text("{}")
+    message = (
+        f"no data contract describes {name}\n  where: step s, artifact weights\n"
+        "  fix: name the contract in components/s/spec.py, contracts={file: contract}"
+    )
+    with pytest.raises(OutputRefusedError, match=re.escape(message)):
+        check_output_contracts(SPEC, {"weights": tmp_path / "out"}, {}, FACTS, tmp_path / "reports")
+    assert not (tmp_path / "reports").exists()
 
 
 def test_a_table_that_keeps_its_contract_is_recorded_with_the_contract_hash(tmp_path):

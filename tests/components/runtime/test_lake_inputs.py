@@ -5,8 +5,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.runtime.lake_inputs import read_checked, read_tables
+from data_contracts.profiles import profile_partitions
 from gpr_core.data.tables import HOUR_MS
 from gpr_core.support.errors import ArtifactError, ContractError
+from gpr_core.support.files import read_json, write_json
 from gpr_core.support.progress import Progress
 from tests.lake_rows import (
     DAY_0,
@@ -14,6 +16,7 @@ from tests.lake_rows import (
     make_embedding,
     make_lake_tables,
     make_organic_event,
+    make_request,
 )
 
 DAY = date(2026, 1, 1)
@@ -98,3 +101,90 @@ def test_a_corrupt_partition_is_refused(tmp_path):
         stream.write(b"x")
     with pytest.raises(ArtifactError, match="partition is corrupt"):
         read_checked(make_context(tmp_path), WANTED, DAY)
+
+
+def land_quiet_days(tmp_path, *, num_days, quiet, table="organic_events"):
+    """Land days of 100 events or requests each, some days without any."""
+    keys = [
+        100 * day + idx + 1 for day in range(num_days) for idx in range(100) if day not in quiet
+    ]
+    times = {key: DAY_0 + (key - 1) // 100 * 24 * HOUR_MS + HOUR_MS for key in keys}
+    make = {"organic_events": make_organic_event, "requests": make_request}[table]
+    entities = {"users": [PERSON], "content": [CONTENT], "embeddings": [EMBEDDING]}
+    rows = {table: [make(key, ts=ts) for key, ts in times.items()]}
+    land(tmp_path / "lake", make_lake_tables(**entities, **rows), num_days)
+    return make_context(tmp_path)
+
+
+@pytest.mark.parametrize("table", ["organic_events", "requests"])
+@pytest.mark.parametrize("quiet", [0, 2, 3])
+def test_a_landed_day_without_rows_is_refused(tmp_path, table, quiet):
+    context = land_quiet_days(tmp_path, num_days=4, quiet={quiet}, table=table)
+    message = rf"{table} ..-ROWS: no row landed on 2026-01-0{quiet + 1} \(empty days: 1 of 4"
+    with pytest.raises(ContractError, match=message) as caught:
+        read_checked(context, dict.fromkeys((table, "users", "content"), DAY), date(2026, 1, 4))
+    assert "check that the day has landed" in caught.value.fix
+    assert (context.reports / "inputs" / "check.json").exists()
+    assert not (tmp_path / "lake" / "profiles").exists()
+
+
+def test_a_day_without_rows_before_the_window_does_not_matter(tmp_path):
+    context = land_quiet_days(tmp_path, num_days=4, quiet={0})
+    first_days = {"organic_events": date(2026, 1, 2), "users": DAY, "content": DAY}
+    assert read_checked(context, first_days, date(2026, 1, 4))["organic_events"].num_rows == 300
+
+
+def drift_of(context, last):
+    """Read all days and give what the reports say of drift, and all their bytes."""
+    read_checked(context, WANTED, last)
+    path = context.reports / "inputs" / "check.json"
+    records = {record["contract"]: record for record in read_json(path)}
+    rules = {rule["id"]: rule for rule in records["organic_events"]["rules"]}
+    return rules["OE-050"], path.read_bytes()
+
+
+def test_drift_is_the_same_with_a_cold_a_warm_and_a_spoiled_store(tmp_path):
+    context = land_quiet_days(tmp_path, num_days=10, quiet=())
+    last = date(2026, 1, 10)
+    profiles = tmp_path / "lake" / "profiles" / "organic_events"
+    cold, cold_bytes = drift_of(context, last)
+    assert (cold["status"], cold["observed"]) == ("passed", 0.0)
+    stored = {path.name: path.read_bytes() for path in profiles.iterdir()}
+    assert len(stored) == 10
+    assert drift_of(context, last) == (cold, cold_bytes)
+    # Profiles of other bytes, a damaged one and a missing one make no difference, and are mended.
+    write_json(
+        profiles / "2026-01-03.json",
+        {
+            **read_json(profiles / "2026-01-03.json"),
+            "rows": 10**6,
+            "made_from": "another partition",
+        },
+    )
+    (profiles / "2026-01-04.json").write_text("{")
+    (profiles / "2026-01-05.json").unlink()
+    assert drift_of(context, last) == (cold, cold_bytes)
+    assert {path.name: path.read_bytes() for path in profiles.iterdir()} == stored
+
+
+def test_a_day_is_profiled_once(tmp_path, monkeypatch):
+    context = land_quiet_days(tmp_path, num_days=10, quiet=())
+    made = []
+
+    def profile(contract, parts):
+        made.extend((contract.name, day.day) for day in parts)
+        return profile_partitions(contract, parts)
+
+    monkeypatch.setattr("data_contracts.profile_store.profile_partitions", profile)
+    read_checked(context, WANTED, date(2026, 1, 9))
+    assert sorted(made) == sorted((name, day) for name in WANTED for day in range(1, 10))
+    made.clear()
+    read_checked(context, WANTED, date(2026, 1, 10))
+    assert sorted(made) == sorted((name, 10) for name in WANTED)
+
+
+def test_a_lake_that_cannot_be_written_is_checked_all_the_same(tmp_path, caplog):
+    context = land_events(tmp_path, num_bad=0)
+    (tmp_path / "lake" / "profiles").write_text("a file where the store would be")
+    assert read_checked(context, WANTED, DAY)["organic_events"].num_rows == 1000
+    assert "profiles are not kept, each run makes them again" in caplog.text

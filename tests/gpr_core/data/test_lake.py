@@ -9,8 +9,10 @@ from gpr_core.data.lake import Lake
 from gpr_core.data.table_columns import make_table
 from gpr_core.data.tables import TABLES
 from gpr_core.support.errors import ArtifactError
-from gpr_core.support.files import read_json
+from gpr_core.support.files import read_json, write_json
+from gpr_core.support.hashing import hash_file
 
+_ZSTD_FRAME = b"\x28\xb5\x2f\xfd"
 FIRST, SECOND, THIRD = date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3)
 
 
@@ -57,6 +59,7 @@ def test_days_source_and_partitions_are_listed(lake):
 
 def test_a_new_lake_has_no_days(tmp_path):
     assert Lake(tmp_path / "none").days() == []
+    assert Lake(tmp_path / "none").partitions("ads", FIRST, SECOND) == {}
 
 
 def test_equal_rows_give_equal_bytes(lake, tmp_path):
@@ -115,6 +118,32 @@ def test_an_unreadable_file_is_refused_even_unverified(lake):
     lake.path("ad_spend_ledger", SECOND).write_bytes(b"not parquet")
     with pytest.raises(ArtifactError, match="partition is not readable Parquet"):
         lake.read("ad_spend_ledger", FIRST, SECOND, verify=False)
+
+
+def test_a_damaged_page_is_refused_though_the_hash_was_taken_after_the_damage(lake):
+    path = lake.path("ad_spend_ledger", SECOND)
+    data = path.read_bytes()
+    assert _ZSTD_FRAME in data
+    path.write_bytes(data.replace(_ZSTD_FRAME, b"oops"))
+    manifest = read_json(lake.root / "manifest.json")
+    manifest["days"][SECOND.isoformat()]["ad_spend_ledger"]["sha256"] = hash_file(path)
+    write_json(lake.root / "manifest.json", manifest)
+    with pytest.raises(
+        ArtifactError,
+        match=r"(?s)partition is not readable Parquet.*day=2026-01-02.*fix: restore the file",
+    ):
+        lake.read("ad_spend_ledger", FIRST, SECOND)
+
+
+def test_partitions_come_back_apart_and_in_order(lake):
+    lake.append_day(THIRD, tables(), source="world")
+    parts = lake.read_days("ad_spend_ledger", FIRST, THIRD)
+    assert {day: keys_of(rows) for day, rows in parts.items()} == {
+        FIRST: [1, 2], SECOND: [3], THIRD: [],
+    }  # fmt: skip
+    entries = lake.partitions("ad_spend_ledger", SECOND, THIRD)
+    assert [(day, entry.rows) for day, entry in entries.items()] == [(SECOND, 1), (THIRD, 0)]
+    assert entries[SECOND] == lake.partition("ad_spend_ledger", SECOND)
 
 
 def test_a_missing_file_is_refused(lake):
