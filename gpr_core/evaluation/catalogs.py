@@ -1,9 +1,10 @@
 """The catalog of the evaluation day: new items are encoded by the frozen tokenizer.
 
 Cold start is measured, not excluded: an ad that launches on the evaluation day has a semantic id
-that nothing was trained on. Items that had an id keep it.
+that nothing was trained on. Items that had an id keep it; new ones follow the leaf policy of the
+tokenizer.
 
-Letters: M items, D width.
+Letters: M items, L levels of the codebooks, P levels of a path, A ads by rank, D width.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,8 @@ from gpr_core.data.fusion import FusionStats, fuse_items
 from gpr_core.data.tables import ItemKind
 from gpr_core.support.hashing import hash_value
 from gpr_core.tokenizer.bundle import load_tokenizer, read_version_file
-from gpr_core.tokenizer.sid_map import build_sid_map, codes_of, stored_rows
+from gpr_core.tokenizer.leaf_policy import LeafRule
+from gpr_core.tokenizer.sid_map import build_sid_map, codes_of, paths_of_items, stored_rows
 
 Ints = npt.NDArray[np.int64]
 
@@ -68,22 +70,25 @@ def encode_catalog(tokenizer: Path, canonical: Mapping[str, pa.Table]) -> Evalua
     Raises:
         ArtifactError: If the tokenizer is missing or damaged.
         ContractError: If a new item has no embedding, or one of another encoder.
+        GateError: If a path has outgrown its suffixes.
     """
     version = str(read_version_file(tokenizer)["version"])
     stored = pq.read_table(tokenizer / "sid_map.parquet")
     items, emb_row_M = _all_items(canonical)
     row_M = stored_rows(stored, items)
     new = np.flatnonzero(row_M < 0)
-    code_ML = codes_of(stored)[row_M]
     error_M = np.asarray(stored["quant_err"].to_numpy())[row_M].astype(np.float32)
-    model = load_tokenizer(tokenizer, version=version)
+    model, rule = load_tokenizer(tokenizer, version=version), LeafRule.load(tokenizer)
+    code_ML = np.zeros((items.num_rows, len(model.codebooks)), dtype=np.int16)
     if new.size:
         stats = FusionStats.load(tokenizer / "embedding_stats.json")
         x_MD = fuse_items(canonical["embeddings"], emb_row_M[new], stats)
         code_ML[new] = model.encode(x_MD)
         error_M[new] = np.square(x_MD - model.decode(code_ML[new])).sum(1)
-    sid_map = build_sid_map(items, code_ML, error_M, canonical["ads"], tokenizer_version=version)
-    sizes = [len(centers_VD) for centers_VD in model.codebooks]
+    ads = canonical["ads"]
+    path_MP = paths_of_items(rule, code_ML, items, ads, stored)
+    sid_map = build_sid_map(items, path_MP, error_M, ads, tokenizer_version=version)
+    sizes = rule.path_sizes([len(centers_VD) for centers_VD in model.codebooks])
     return EvaluationCatalog(
         tokenizer_version=version,
         sid_map=sid_map,
@@ -107,7 +112,7 @@ def _all_items(canonical: Mapping[str, pa.Table]) -> tuple[pa.Table, Ints]:
 
 
 def _catalog(
-    sid_map: pa.Table, canonical: Mapping[str, pa.Table], sizes: list[int], version: str
+    sid_map: pa.Table, canonical: Mapping[str, pa.Table], sizes: tuple[int, ...], version: str
 ) -> Catalog:
     """Build the tree over all ads."""
     ad_ids = sid_map.filter(pa.array(sid_map["item_kind"].to_numpy() == ItemKind.AD))

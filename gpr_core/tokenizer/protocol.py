@@ -1,17 +1,19 @@
 """What every tokenizer can do.
 
-Letters: M items, L levels, V codes, D width.
+Letters: M items, L levels, V codes, D width of item vectors, E width of the space of the centers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from gpr_core.support.errors import ConfigError, NotFittedError
+from gpr_core.support.errors import ArtifactError, ConfigError, NotFittedError
 from gpr_core.support.shapes import check_shape
 from gpr_core.tokenizer.residual import Floats, check_finite
+
+_CHUNK_ROWS = 1 << 14
 
 
 class ItemSample(NamedTuple):
@@ -31,6 +33,7 @@ class Epoch(NamedTuple):
 
     Attributes:
         epoch: Passes over the training items so far; 0 is the start.
+        num_updates: Updates so far.
         loss: Mean total loss of the epoch.
         reconstruction_loss: Its part for the reconstruction.
         codebook_loss: Its part that moves centers to items.
@@ -42,6 +45,7 @@ class Epoch(NamedTuple):
     """
 
     epoch: int
+    num_updates: int
     loss: float
     reconstruction_loss: float
     codebook_loss: float
@@ -70,7 +74,7 @@ class Tokenizer(Protocol):
 
     @property
     def codebooks(self) -> tuple[Floats, ...]:
-        """Centers of each level, [V_l, D] float32; NotFittedError before `fit`."""
+        """Centers of each level, [V_l, E] float32; NotFittedError before `fit`."""
 
     @property
     def encoder(self) -> Mapping[str, Floats]:
@@ -115,10 +119,18 @@ class Tokenizer(Protocol):
             code_ML: [M, L] int16.
 
         Returns:
-            [M, D] float32.
+            [M, D] float32, in the space of the item vectors.
 
         Raises:
             NotFittedError: Before `fit`.
+        """
+
+    def restore(self, codebooks: tuple[Floats, ...], encoder: Mapping[str, Floats]) -> None:
+        """Take over stored tensors instead of fitting.
+
+        Args:
+            codebooks: As the property of that name.
+            encoder: As the property of that name.
         """
 
 
@@ -149,6 +161,39 @@ def check_sample(train: ItemSample, codebook_size: int) -> None:
             fix="give each training item a weight > 0",
         )
     check_finite(train.x_MD, "training item vectors")
+
+
+def check_tensor_names(kind: str, found: Iterable[str], expected: Iterable[str]) -> None:
+    """Refuse the tensors of another kind of tokenizer.
+
+    Args:
+        kind: Name of the tokenizer.
+        found: Names of the stored tensors beside the codebooks.
+        expected: Names that this kind stores.
+
+    Raises:
+        ArtifactError: If a tensor is missing or there is one too many.
+    """
+    missing, surplus = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    if missing or surplus:
+        raise ArtifactError(
+            f"the stored tensors are not those of {kind}: missing {missing}, unknown {surplus}",
+            where=kind,
+            fix="load the bundle with the kind that tokenizer.json names, or fit again",
+        )
+
+
+def row_chunks(num_rows: int) -> list[slice]:
+    """Split rows, so that what is computed on the way to a result stays small.
+
+    Args:
+        num_rows: How many there are.
+
+    Returns:
+        Consecutive slices; none for no rows.
+    """
+    starts = range(0, num_rows, _CHUNK_ROWS)
+    return [slice(begin, begin + _CHUNK_ROWS) for begin in starts]
 
 
 def not_fitted(kind: str) -> NotFittedError:

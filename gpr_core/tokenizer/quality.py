@@ -34,6 +34,7 @@ class CodebookQuality:
         excess: 1 - paths / n.
         usage: Share of codes in use, per level; the first is CUR_L1.
         perplexity: exp(entropy of the codes) / V, per level.
+        gini: Gini coefficient of the items per code, per level; 0 is even use.
         dead_codes: Codes no item has, per level.
         pas_macro: Mean over shared paths of the mean pairwise cosine of their items, or None.
         pas_pair: The same, weighted by pairs.
@@ -48,6 +49,7 @@ class CodebookQuality:
     excess: float
     usage: tuple[float, ...]
     perplexity: tuple[float, ...]
+    gini: tuple[float, ...]
     dead_codes: tuple[int, ...]
     pas_macro: float | None
     pas_pair: float | None
@@ -107,6 +109,9 @@ def codebook_quality(
         perplexity=tuple(
             float(np.exp(_entropy(code_M)) / size)
             for code_M, size in zip(code_ML.T, codebook_sizes, strict=True)
+        ),
+        gini=tuple(
+            code_gini(code_M, size) for code_M, size in zip(code_ML.T, codebook_sizes, strict=True)
         ),
         dead_codes=tuple(size - used for size, used in zip(codebook_sizes, used_L, strict=True)),
         pas_macro=None if similarity is None else similarity[0],
@@ -194,6 +199,28 @@ def code_usage(code_M: npt.NDArray[np.int16], codebook_size: int) -> float:
         A share in [0, 1].
     """
     return float(np.unique(code_M).size / codebook_size)
+
+
+def code_gini(code_M: npt.NDArray[np.int16], codebook_size: int) -> float:
+    """Measure how unevenly the codes are used: the Gini coefficient of the items per code.
+
+    Args:
+        code_M: [M] codes of one level, M >= 1.
+        codebook_size: Number of codes V; codes that no item has count as well.
+
+    Returns:
+        0 if every code has as many items, 1 - 1 / V if one code has all.
+
+    Source:
+        C. Gini, Variabilita e mutabilita, 1912; the form over ascending counts.
+
+    Example:
+        >>> code_gini(np.array([0, 0, 0, 1], dtype=np.int16), 2)
+        0.25
+    """
+    count_V = np.sort(np.bincount(code_M, minlength=codebook_size))
+    weight_V = 2 * np.arange(1, count_V.size + 1) - count_V.size - 1
+    return float(weight_V @ count_V / (count_V.size * count_V.sum()))
 
 
 def path_similarity(x_MD: Floats, path_M: Ints) -> tuple[float, float] | None:

@@ -1,6 +1,6 @@
 """The table that gives every ad and every piece of content its semantic id.
 
-Letters: M items, L levels.
+Letters: M items, N older ids, L levels of the codebooks, P levels of a path, at least as many.
 """
 
 import numpy as np
@@ -9,10 +9,62 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpr_core.data.tables import ItemKind, sid_map_schema
-from gpr_core.support.errors import ContractError
+from gpr_core.support.errors import ArtifactError, ContractError
 from gpr_core.support.shapes import check_shape
-from gpr_core.tokenizer.leaf_policy import leaf_ranks
+from gpr_core.tokenizer.leaf_policy import (
+    LEAF_FILE,
+    Codes,
+    LeafRule,
+    NewAds,
+    leaf_ranks,
+    paths_of_new_ads,
+)
 from gpr_core.tokenizer.quality import path_ids
+
+
+def paths_of_items(
+    rule: LeafRule, code_ML: Codes, items: pa.Table, ads: pa.Table, stored: pa.Table | None
+) -> Codes:
+    """Turn codes into paths by the leaf policy; an item that has a path keeps it.
+
+    Content keeps its codes: only ads are told apart. It gets 0 as suffix, and the last code that
+    the tokenizer gave where that of an ad is a hash.
+
+    Args:
+        rule: The leaf policy.
+        code_ML: [M, L] int16 codes of the tokenizer; those of items in `stored` are not read.
+        items: Columns item_kind, item_key.
+        ads: Lake table `ads` of at least the ads among the items.
+        stored: Older ids of the same tokenizer, to be kept; None where it was just fitted.
+
+    Returns:
+        [M, P] int16.
+
+    Raises:
+        ArtifactError: If the older ids follow another leaf policy.
+        ContractError: If an ad has no row.
+        GateError: If a path has more ads than there are suffixes.
+    """
+    num_codes = code_ML.shape[1]
+    num_levels = num_codes + rule.num_extra_levels
+    stored = sid_map_schema(num_levels).empty_table() if stored is None else stored
+    stored_NP, row_M = codes_of(stored), stored_rows(stored, items)
+    if stored_NP.shape[1] != num_levels:
+        raise ArtifactError(
+            f"older ids have {stored_NP.shape[1]} levels, the leaf policy {rule.policy} gives "
+            f"{num_levels}",
+            where=f"sid_map.parquet, {LEAF_FILE}",
+            fix="use ids and tokenizer of one run",
+        )
+    is_old_M, is_ad_M = row_M >= 0, items.column("item_kind").to_numpy() == ItemKind.AD
+    path_MP = np.zeros((items.num_rows, num_levels), dtype=np.int16)
+    path_MP[:, :num_codes] = code_ML
+    path_MP[is_old_M] = stored_NP[row_M[is_old_M]]
+    new_ads = np.flatnonzero(is_ad_M & ~is_old_M)
+    new = _new_ads(code_ML[new_ads], items.column("item_key").to_numpy()[new_ads], ads)
+    stored_ads = stored.column("item_kind").to_numpy() == ItemKind.AD
+    path_MP[new_ads] = paths_of_new_ads(rule, new, stored_NP[stored_ads])
+    return path_MP
 
 
 def build_sid_map(
@@ -27,7 +79,7 @@ def build_sid_map(
 
     Args:
         items: Columns item_kind, item_key.
-        code_ML: [M, L] codes of the rows of `items`.
+        code_ML: [M, L] paths of the rows of `items`, from `paths_of_items`.
         quant_err_M: [M] float32, squared distance of vector and reconstruction.
         ads: Columns ad_key, launch_ts of at least the ads among the items.
         tokenizer_version: Version of the tokenizer that made the codes.
@@ -65,7 +117,7 @@ def build_sid_map(
         )
     is_ad_M = kind_M == ItemKind.AD
     leaf_rank_M = np.zeros(key_M.size, dtype=np.int64)
-    launch_ts = _launch_times(ads, key_M[is_ad_M])
+    launch_ts = ads.column("launch_ts").to_numpy()[_ad_rows(ads, key_M[is_ad_M])]
     leaf_rank_M[is_ad_M] = leaf_ranks(path_ids(code_ML[is_ad_M]), launch_ts, key_M[is_ad_M])
     num_levels = code_ML.shape[1]
     columns = {
@@ -116,8 +168,20 @@ def stored_rows(sid_map: pa.Table, items: pa.Table) -> npt.NDArray[np.int64]:
     return row_M
 
 
-def _launch_times(ads: pa.Table, ad_key_M: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    """Look up when ads were launched."""
+def _new_ads(code_ML: Codes, ad_key_M: npt.NDArray[np.uint64], ads: pa.Table) -> NewAds:
+    """Look up what leaf policies want to know about ads."""
+    rows = _ad_rows(ads, ad_key_M)
+    return NewAds(
+        code_ML=code_ML,
+        ad_key_M=ad_key_M,
+        launch_ts_M=ads.column("launch_ts").to_numpy()[rows],
+        advertiser_M=ads.column("advertiser_key").to_numpy()[rows],
+        conversion_type_M=ads.column("conversion_type").to_numpy()[rows],
+    )
+
+
+def _ad_rows(ads: pa.Table, ad_key_M: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Find the rows of ads."""
     key = ads.column("ad_key").to_numpy().astype(np.uint64)
     order = np.argsort(key, kind="stable")
     position_M = np.minimum(np.searchsorted(key[order], ad_key_M), max(key.size - 1, 0))
@@ -129,5 +193,4 @@ def _launch_times(ads: pa.Table, ad_key_M: npt.NDArray[np.uint64]) -> npt.NDArra
             where="item_vectors.parquet, ads.parquet",
             fix="curate the corpus again",
         )
-    launch_ts = np.asarray(ads.column("launch_ts").to_numpy()).astype(np.int64)
-    return launch_ts[order][position_M]
+    return np.asarray(order[position_M])

@@ -103,7 +103,7 @@ def make_catalog(paths, keys=None, *, bid_micros=1_000_000, advertisers=None, si
     bids = np.broadcast_to(np.asarray(bid_micros), (count,))
     advertisers = np.arange(1, count + 1) if advertisers is None else np.asarray(advertisers)
     ads = {field.name: np.zeros(count, np.int64) for field in TABLES["ads"].schema}
-    ads |= {"ad_key": keys, "advertiser_key": advertisers}
+    ads |= {"title": [""] * count, "ad_key": keys, "advertiser_key": advertisers}
     versions = {field.name: np.zeros(count, np.int64) for field in TABLES["ad_versions"].schema}
     versions |= {
         "ad_key": keys,

@@ -1,9 +1,17 @@
 """What every tokenizer must keep; each check takes a function that makes an unfitted one."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from gpr_core.support.errors import ConfigError, ContractError, NotFittedError, ShapeError
+from gpr_core.support.errors import (
+    ArtifactError,
+    ConfigError,
+    ContractError,
+    NotFittedError,
+    ShapeError,
+)
 from gpr_core.tokenizer.bundle import load_tokenizer, save_tokenizer
 from gpr_core.tokenizer.protocol import ItemSample
 
@@ -86,6 +94,27 @@ def check_storage_keeps_everything(make, folder):
     assert loaded.kind == tokenizer.kind
     assert loaded.encode(x).tolist() == codes.tolist()
     assert loaded.decode(codes).tobytes() == tokenizer.decode(codes).tobytes()
+    assert save_tokenizer(folder / "again", loaded) == version
+
+
+def check_foreign_tensors_are_refused(make, folder):
+    tokenizer = fitted(make)
+    forged = SimpleNamespace(
+        kind=tokenizer.kind,
+        codebooks=tokenizer.codebooks,
+        encoder={**tokenizer.encoder, "encoder.weight7_HD": np.ones((2, 2), np.float32)},
+        decode=tokenizer.decode,
+    )
+    save_tokenizer(folder, forged)
+    with pytest.raises(ArtifactError, match=r"not those of .*encoder\.weight7_HD"):
+        load_tokenizer(folder)
+
+
+def check_unseen_items_are_reconstructed(make):
+    tokenizer = fitted(make)
+    train, unseen = make_items(120).x_MD, make_items(60, seed=7).x_MD
+    error = np.square(unseen - tokenizer.decode(tokenizer.encode(unseen))).sum()
+    assert error < 0.7 * np.square(unseen - train.mean(0)).sum()
 
 
 def check_the_reconstruction_beats_the_mean(make):
@@ -127,6 +156,8 @@ CHECKS = (
     check_an_item_keeps_its_code_in_any_company,
     check_encoding_changes_nothing,
     check_the_reconstruction_beats_the_mean,
+    check_unseen_items_are_reconstructed,
     check_an_unfitted_tokenizer_says_so,
     check_bad_input_is_refused,
 )
+STORAGE_CHECKS = (check_storage_keeps_everything, check_foreign_tensors_are_refused)

@@ -20,6 +20,8 @@ def test_the_defaults_survive_yaml():
         ("codebook_size", 40_000),
         ("kmeans_iterations", 0),
         ("hidden_width", 0),
+        ("latent_width", 0),
+        ("projection_dim", 0),
         ("epochs", -1),
         ("batch_size", 0),
         ("learning_rate", 0.0),
@@ -34,3 +36,18 @@ def test_the_defaults_survive_yaml():
 def test_a_value_out_of_range_is_refused(name, value):
     with pytest.raises(ConfigError, match=name):
         TokenizationConfig(**{name: value})
+
+
+@pytest.mark.parametrize("kind", ["rq_vae", "rq_vae_kmeans_init"])
+def test_a_baseline_from_random_weights_must_be_trained(kind):
+    with pytest.raises(ConfigError, match=f"epochs is 0 but {kind} starts from random weights"):
+        TokenizationConfig(kind=kind, epochs=0)
+
+
+@pytest.mark.parametrize(
+    ("policy", "levels"), [("value", 9), ("suffix", 8), ("hash_level", 1), ("hash_level", 9)]
+)
+def test_a_leaf_policy_needs_room_among_the_levels(policy, levels):
+    assert TokenizationConfig(leaf_policy=policy, num_levels=7)
+    with pytest.raises(ConfigError, match=f"num_levels with leaf_policy {policy} is {levels}"):
+        TokenizationConfig(leaf_policy=policy, num_levels=levels)

@@ -8,6 +8,7 @@ import pytest
 from gpr_core.support.errors import ConfigError, ShapeError
 from gpr_core.tokenizer.quality import (
     business_collision,
+    code_gini,
     code_usage,
     codebook_quality,
     collision_gain,
@@ -37,6 +38,8 @@ def test_six_items():
     assert found.excess == 0.5
     assert found.usage == (2 / 3, 1.0)
     assert found.dead_codes == (1, 0)
+    # Items per code, ascending: 0, 1, 5 with weights -2, 0, 2 over 3 codes and 6 items; then 3, 3.
+    assert found.gini == (10 / 18, 0.0)
     entropy = -(5 / 6 * math.log(5 / 6) + 1 / 6 * math.log(1 / 6))
     assert found.perplexity == pytest.approx((math.exp(entropy) / 3, 1.0))
     # Mean cosines 0 and (1 + 0 + 0) / 3, over one pair and three pairs.
@@ -81,6 +84,14 @@ def test_collision_of_nothing_is_zero():
 
 def test_usage_counts_distinct_codes():
     assert code_usage(np.array([3, 3, 1]), 4) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("codes", "size", "expected"),
+    [([0, 1, 2, 3], 4, 0.0), ([2, 2, 2, 2], 4, 1 - 1 / 4), ([0, 0, 0, 1], 2, 1 / 4), ([0], 1, 0.0)],
+)
+def test_gini_is_zero_for_even_use_and_largest_for_a_single_code(codes, size, expected):
+    assert code_gini(np.array(codes), size) == expected
 
 
 @pytest.mark.parametrize(

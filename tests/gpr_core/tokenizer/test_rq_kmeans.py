@@ -1,67 +1,77 @@
-"""Residual k-means: errors fall, codes are used, weights matter."""
+"""Residual k-means: errors fall with every level, codes are used, options reach k-means."""
+
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from gpr_core.tokenizer.config import TokenizationConfig
 from gpr_core.tokenizer.residual import residual_pass
-from gpr_core.tokenizer.rq_kmeans import RQKMeans, weighted_kmeans
+from gpr_core.tokenizer.rq_kmeans import RQKMeans
 from tests.conformance.tokenizer import make_items
 
-
-def cluster(x, num_codes, weight=None):
-    weight = np.ones(len(x), np.float32) if weight is None else np.array(weight, np.float32)
-    return weighted_kmeans(
-        np.array(x, np.float32), weight, num_codes, iterations=20, seed=4, threads=1
-    )
+CONFIG = TokenizationConfig(num_levels=3, codebook_size=16)
 
 
-def test_separate_points_become_centers():
-    centers = cluster([[0, 0], [9, 0], [0, 9], [0.5, 0]], 3)
-    assert sorted(centers.tolist()) == [[0, 9], [0.25, 0], [9, 0]]
+def fitted(config, items, *, seed=0):
+    tokenizer = RQKMeans(config)
+    assert tokenizer.fit(items, items, seed=seed, threads=1) == ((), 0)
+    return tokenizer
 
 
-def test_a_center_is_the_weighted_mean():
-    centers = cluster([[0.0], [1.0], [100.0]], 2, weight=[1, 3, 1])
-    assert sorted(centers[:, 0].tolist()) == [0.75, 100.0]
+def largest_group(tokenizer, items):
+    """Items of the most popular first code."""
+    return np.bincount(tokenizer.encode(items.x_MD)[:, 0]).max()
 
 
-def test_no_code_stays_empty_while_there_are_distinct_points():
-    # Two far outliers and a dense cloud tempt k-means into leaving codes in the cloud unused.
-    rng = np.random.Generator(np.random.PCG64(0))
-    x = np.concatenate([rng.normal(size=(60, 2)) * 1e-3, [[500, 0], [0, 500]]]).astype(np.float32)
-    centers = cluster(x, 30)
-    assert np.unique(residual_pass(x, [centers]).code_ML).size == 30
-
-
-def test_equal_points_share_a_code_and_leave_the_rest_unused():
-    x = np.repeat(np.array([[1.0, 0], [0, 1]], np.float32), 5, axis=0)
-    centers = cluster(x, 4)
-    assert np.isfinite(centers).all()
-    codes = residual_pass(x, [centers]).code_ML[:, 0]
-    assert np.unique(codes).size == 2
-    assert np.square(x - centers[codes]).sum() == 0
-
-
-def test_the_error_falls_with_every_level_and_all_codes_are_used():
+def test_the_error_falls_with_every_level():
     items = make_items(400)
-    tokenizer = RQKMeans(TokenizationConfig(num_levels=3, codebook_size=16))
-    report = tokenizer.fit(items, items, seed=0, threads=1)
-    assert report == ((), 0)
+    tokenizer = fitted(CONFIG, items)
     assert tokenizer.encoder == {}
     errors = []
     for depth in range(4):
         rebuilt = residual_pass(items.x_MD, tokenizer.codebooks[:depth]).sum_MD if depth else 0
         errors.append(float(np.square(items.x_MD - rebuilt).sum(1).mean()))
     assert errors[0] > errors[1] > errors[2] > errors[3]
-    codes = tokenizer.encode(items.x_MD)
-    assert [np.unique(codes[:, level]).size for level in range(3)] == [16, 16, 16]
+
+
+@pytest.mark.parametrize("init", ["plus_plus", "random"])
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize(("num_items", "num_codes"), [(400, 16), (60, 60), (3000, 256)])
+def test_training_items_use_every_code_of_every_level(init, balanced, num_items, num_codes):
+    items = make_items(num_items)
+    config = replace(
+        CONFIG,
+        codebook_size=num_codes,
+        num_levels=2 if num_items > num_codes else 1,
+        kmeans_init=init,
+        kmeans_balanced=balanced,
+    )
+    codes = fitted(config, items).encode(items.x_MD)
+    assert [np.unique(codes_M).size for codes_M in codes.T] == [num_codes] * config.num_levels
 
 
 def test_another_seed_gives_other_codebooks():
     items = make_items(100)
-    books = []
-    for seed in (0, 1):
-        tokenizer = RQKMeans(TokenizationConfig(codebook_size=16))
-        tokenizer.fit(items, items, seed=seed, threads=1)
-        books.append(tokenizer.codebooks[0])
-    assert not np.array_equal(*books)
+    one, other = (fitted(CONFIG, items, seed=seed).codebooks[0] for seed in (0, 1))
+    assert not np.array_equal(one, other)
+
+
+def test_options_of_kmeans_are_used():
+    items = make_items(400)
+    plain = fitted(CONFIG, items)
+    balanced = fitted(replace(CONFIG, kmeans_balanced=True), items)
+    assert largest_group(balanced, items) < largest_group(plain, items)
+    started_elsewhere = fitted(replace(CONFIG, kmeans_init="random"), items)
+    assert not np.array_equal(started_elsewhere.codebooks[0], plain.codebooks[0])
+
+
+def test_training_and_encoding_leave_the_same_residual():
+    items = make_items(300)
+    tokenizer = fitted(replace(CONFIG, num_levels=2), items)
+    first = RQKMeans(replace(CONFIG, num_levels=1))
+    first.fit(items, items, seed=0, threads=1)
+    assert np.array_equal(first.codebooks[0], tokenizer.codebooks[0])
+    left = items.x_MD - residual_pass(items.x_MD, first.codebooks).sum_MD
+    codes = residual_pass(left, tokenizer.codebooks[1:]).code_ML[:, 0]
+    assert codes.tolist() == tokenizer.encode(items.x_MD)[:, 1].tolist()
