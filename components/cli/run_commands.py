@@ -45,7 +45,7 @@ def run(
     params = _resolve_params(home, day, preset_name, changes)
     if only is not None:
         find_step(only)
-    workspace = prepare_workspace(home, params, keep_champion="run.champion" in changes)
+    workspace = prepare_workspace(home, params, given=changes.keys())
     code = reproduce(workspace, STEPS, only=only)
     # A refused push must not hide the numbers that explain it.
     if only is None and (code is ExitCode.DONE or _ended_at_push(workspace)):

@@ -164,12 +164,12 @@ def write_corpus(
 
 
 def _champion_stats(context: StepContext[CurationConfig]) -> FusionStats | None:
-    """Read the statistics that belong to the champion's codebooks, every byte verified."""
-    if context.champion is None:
+    """Read the statistics of the codebooks that are kept, every byte verified."""
+    if not context.keeps_codebooks:
         return None
-    store = ModelStore(context.registry)
-    store.verify(context.champion)
-    return FusionStats.load(store.path(context.champion) / "tokenizer" / STATS_FILE)
+    store, version = ModelStore(context.registry), str(context.champion)
+    store.verify(version)
+    return FusionStats.load(store.path(version) / "tokenizer" / STATS_FILE)
 
 
 def _logged_value(decisions: pa.Table) -> LoggedValue:

@@ -24,7 +24,7 @@ SPEC = StepSpec(
         ),
     ),
     section="corpus_curation",
-    run_params=("day", "seed", "threads", "champion"),
+    run_params=("day", "seed", "threads", "champion", "refit"),
     lake_manifests=("train",),
     code=(
         "components/corpus_curation",

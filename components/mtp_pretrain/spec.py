@@ -14,7 +14,7 @@ SPEC = StepSpec(
         ),
     ),
     section="mtp_pretrain",
-    run_params=("day", "seed", "device", "threads", "champion"),
+    run_params=("day", "seed", "device", "threads", "champion", "refit"),
     code=(
         "components/mtp_pretrain",
         "components/runtime/model_store.py",

@@ -27,7 +27,7 @@ class Start(NamedTuple):
 def start_model(
     context: StepContext[MtpConfig], *, tokenizer_version: str, codebook_sizes: tuple[int, ...]
 ) -> Start:
-    """Continue the champion if it speaks this tokenizer and has this architecture.
+    """Continue the champion unless the tokenizer was refitted or the architecture changed.
 
     Args:
         context: Champion, registry, parameters, seed and device.
@@ -42,6 +42,8 @@ def start_model(
     """
     if context.champion is None:
         return _fresh(context, codebook_sizes, "there is no champion")
+    if context.refit:
+        return _fresh(context, codebook_sizes, "the tokenizer was fitted anew")
     folder = ModelStore(context.registry).path(context.champion) / "policy"
     spoken = read_checkpoint_meta(folder).tokenizer_version
     if spoken != tokenizer_version:

@@ -269,6 +269,7 @@ def _make_context(
         oracle=paths.base / run.oracle,
         registry=paths.base / run.registry,
         champion=run.champion,
+        refit=run.refit,
         progress=Progress(spec.name, log_path=paths.reports / "metrics.jsonl"),
     )
 

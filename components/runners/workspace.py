@@ -4,8 +4,9 @@ Lake, oracle, registry, DVC cache and default remote are shared by all days of a
 `<home>/runs/<day>/` is not: two days never touch each other's files.
 """
 
+import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from components.runtime.step_spec import StepSpec
 from gpr_core.data.days import parse_day
 from gpr_core.params import Params, load_params_file, render_params
 from gpr_core.support.files import write_text
+from gpr_core.tokenizer.drift import TokenizerLife
+
+_LOGGER = logging.getLogger("gpr.workspace")
 
 _DVC_CONFIG = """[core]
     no_scm = true
@@ -45,31 +49,34 @@ def workspace_of(home: Path, day: str) -> Path:
 
 
 def prepare_workspace(
-    home: Path, params: Params, steps: Sequence[StepSpec] = STEPS, *, keep_champion: bool = False
+    home: Path, params: Params, steps: Sequence[StepSpec] = STEPS, *, given: Collection[str] = ()
 ) -> Path:
     """Make or refresh the workspace of a day.
 
     The champion is pinned when the workspace is first made: a push during the run must not change
     what its own steps started from. It is the latest of an earlier day, so that a day that is
-    caught up on does not start from a model of its own future.
+    caught up on does not start from a model of its own future. Whether its tokenizer is due to be
+    refitted is decided at the same moment.
 
     Args:
         home: Folder that all days share.
         params: Parameters; the paths of the run section are set here.
         steps: The registry.
-        keep_champion: Take the champion that the parameters name instead of choosing one.
+        given: `run.champion`, `run.refit` or both: taken from the parameters instead of chosen.
 
     Returns:
         The workspace.
     """
     workspace = workspace_of(home, params.run.day)
     workspace.mkdir(parents=True, exist_ok=True)
+    champion, refit = _pinned(home, params)
     run = replace(
         params.run,
         lake="../../lake",
         oracle="../../oracle",
         registry="../../registry",
-        champion=params.run.champion if keep_champion else _pinned_champion(home, params.run.day),
+        champion=params.run.champion if "run.champion" in given else champion,
+        refit=params.run.refit if "run.refit" in given else refit,
     )
     _write_if_changed(workspace / "params.yaml", render_params(replace(params, run=run)))
     _write_if_changed(workspace / "dvc.yaml", render_dvc_yaml(steps))
@@ -80,12 +87,21 @@ def prepare_workspace(
     return workspace
 
 
-def _pinned_champion(home: Path, day: str) -> str | None:
-    """Keep the champion that the day began with, or take the one before it."""
-    path = workspace_of(home, day) / "params.yaml"
+def _pinned(home: Path, params: Params) -> tuple[str | None, bool]:
+    """Keep the champion and the refit that the day began with, or choose them now."""
+    path = workspace_of(home, params.run.day) / "params.yaml"
     if path.exists():
-        return load_params_file(path).run.champion
-    return ModelStore(home / "registry").champion_before(parse_day(day))
+        pinned = load_params_file(path).run
+        return pinned.champion, pinned.refit
+    store, day = ModelStore(home / "registry"), parse_day(params.run.day)
+    champion = store.champion_before(day)
+    if champion is None:
+        return None, False
+    life = TokenizerLife.load(store.path(champion) / "tokenizer")
+    reasons = life.reasons_to_refit(params.tokenization.refit, day)
+    for reason in reasons:
+        _LOGGER.info("refit  %s", reason)
+    return champion, bool(reasons)
 
 
 def _write_if_changed(path: Path, text: str) -> None:

@@ -50,6 +50,7 @@ class StepContext(Generic[P]):
         oracle: Folder of the ground truth; only `evaluation` may open it.
         registry: Folder of pushed models.
         champion: Version to start from and compare with, or None.
+        refit: Whether a new tokenizer is fitted although there is a champion.
         progress: Where to report progress.
     """
 
@@ -69,6 +70,12 @@ class StepContext(Generic[P]):
     registry: Path
     champion: str | None
     progress: Progress
+    refit: bool = False
+
+    @property
+    def keeps_codebooks(self) -> bool:
+        """Whether this day speaks the champion's semantic ids."""
+        return self.champion is not None and not self.refit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

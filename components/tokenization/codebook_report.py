@@ -7,16 +7,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from components.tokenization.encoding import Encoding
 from components.tokenization.items import HELD_OUT, TRAIN, VALIDATION, Items
 from gpr_core.data.tables import ItemKind
 from gpr_core.support.files import write_json, write_text
+from gpr_core.tokenizer.leaf_report import ReadableItems, code_tree, largest_leaves
 from gpr_core.tokenizer.protocol import Epoch, FitReport
 from gpr_core.tokenizer.quality import CodebookQuality, codebook_quality, path_ids
-from gpr_core.tokenizer.sid_map import codes_of
+from gpr_core.tokenizer.sid_map import codes_of, stored_rows
+from gpr_core.tokenizer.title_words import title_words
 
 _SPLITS = {"train": TRAIN, "validation": VALIDATION, "held_out": HELD_OUT}
+_MAX_LEAVES = 20
+_MAX_CODES = (40, 8)
 
 
 def quality_by_split(items: Items, encoding: Encoding) -> dict[str, CodebookQuality]:
@@ -72,6 +77,33 @@ def business_kinds(
     return path_ids(codes_of(ids)), path_ids(kinds)
 
 
+def describe_codes(corpus: Path, items: Items, encoding: Encoding) -> dict[str, Any]:
+    """Say how much is where, in words of the titles.
+
+    Args:
+        corpus: The artifact `corpus`, for the titles.
+        items: The items.
+        encoding: Their codes.
+
+    Returns:
+        JSON values: `code_counts`, items per code, one list per level; `code_tree`, the largest
+        codes of the first level, each with its largest codes of the second; `largest_leaves`.
+    """
+    titles = _titles(corpus, items.table)
+    is_ad_M = items.table.column("item_kind").to_numpy() == ItemKind.AD
+    readable = ReadableItems(is_ad_M=is_ad_M, category_M=items.labels["cat_l1"], titles=titles)
+    leaves = largest_leaves(items.x_MD, encoding.code_ML, readable, limit=_MAX_LEAVES)
+    tree = code_tree(encoding.code_ML, is_ad_M, title_words(titles), limits=_MAX_CODES)
+    return {
+        "code_counts": [
+            np.bincount(code_M, minlength=size).tolist()
+            for code_M, size in zip(encoding.code_ML.T, encoding.codebook_sizes, strict=True)
+        ],
+        "code_tree": [node.to_json() for node in tree],
+        "largest_leaves": [leaf.to_json() for leaf in leaves],
+    }
+
+
 def report_metrics(
     quality: Mapping[str, Mapping[str, CodebookQuality]],
     ours: Encoding,
@@ -112,6 +144,7 @@ def write_report(
     fit: FitReport,
     quality: Mapping[str, Mapping[str, CodebookQuality]],
     business: float | None,
+    description: Mapping[str, Any],
     version: str,
 ) -> None:
     """Write the codebook report.
@@ -121,6 +154,7 @@ def write_report(
         fit: How its fit went.
         quality: Tokenizer -> split -> measures.
         business: Business collision of ads, None if no ads collide.
+        description: From `describe_codes`.
         version: Version of the tokenizer.
     """
     report: dict[str, Any] = {
@@ -132,6 +166,7 @@ def write_report(
         "best_epoch": fit.best_epoch,
         "curve": [epoch._asdict() for epoch in fit.curve],
         "business_collision": business,
+        **description,
     }
     write_json(folder / "quality.json", report)
 
@@ -145,3 +180,18 @@ def write_curve(path: Path, curve: tuple[Epoch, ...]) -> None:
     """
     lines = [",".join(Epoch._fields), *(",".join(map(str, epoch)) for epoch in curve)]
     write_text(path, "\n".join(lines) + "\n")
+
+
+def _titles(corpus: Path, items: pa.Table) -> list[str]:
+    """Read the titles of the items; an item without a row or a title has an empty one."""
+    parts = []
+    for file, kind, key in (
+        ("ads", ItemKind.AD, "ad_key"),
+        ("content", ItemKind.CONTENT, "content_key"),
+    ):
+        rows = pq.read_table(corpus / f"{file}.parquet", columns=[key, "title"])
+        kind_M = np.full(rows.num_rows, int(kind), dtype=np.int8)
+        parts.append(pa.table({"item_kind": kind_M, "item_key": rows[key], "title": rows["title"]}))
+    known = pa.concat_tables(parts)
+    titles = [title or "" for title in known["title"].to_pylist()]
+    return [titles[row] if row >= 0 else "" for row in stored_rows(known, items)]

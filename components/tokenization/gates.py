@@ -60,8 +60,8 @@ def measure_gates(
             value=gain,
             bound=params.max_collision_gain,
             message=f"collision over {items.table.num_rows} items is {gain:+.2%} from RQ-KMeans, "
-            f"expected at most {params.max_collision_gain:+.2%}; refit without a champion, or use "
-            "kind: rq_kmeans",
+            f"expected at most {params.max_collision_gain:+.2%}; refit with "
+            "`gpr run --set run.refit=true`, or use kind: rq_kmeans",
         ),
         GateResult(
             name="no_nan",

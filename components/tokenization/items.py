@@ -31,6 +31,7 @@ class Items:
         split_M: [M] int8: 0 train, 1 inner validation, 2 held out, -1 not sampled.
         is_canonical_M: [M] bool, False for near duplicates, which no tokenizer learns from.
         weight_M: [M] float32, for the balance of categories.
+        born_ts_M: [M] int64 epoch ms, launch of an ad or publication of content.
         labels: `cat_l1`, `cat_l2` -> [M] int64, -1 unknown.
         num_expected: Ads and pieces of content in the corpus.
         num_known: How many of them have a vector.
@@ -41,6 +42,7 @@ class Items:
     split_M: npt.NDArray[np.int8]
     is_canonical_M: npt.NDArray[np.bool_]
     weight_M: Floats
+    born_ts_M: npt.NDArray[np.int64]
     labels: Mapping[str, npt.NDArray[np.int64]]
     num_expected: int
     num_known: int
@@ -98,6 +100,7 @@ def load_items(corpus: Path) -> Items:
         split_M=sampled("split", -1).astype(np.int8),
         is_canonical_M=sampled("is_canonical", 0) > 0,
         weight_M=sampled("weight", 1).astype(np.float32),
+        born_ts_M=np.append(known.column("born_ts").to_numpy().astype(np.int64), -1)[known_row_M],
         labels={
             name: np.append(known.column(name).to_numpy().astype(np.int64), -1)[known_row_M]
             for name in ("cat_l1", "cat_l2")
@@ -108,7 +111,7 @@ def load_items(corpus: Path) -> Items:
 
 
 def ads_of(corpus: Path) -> tuple[pa.Table, pa.Table]:
-    """Read the ads and their versions.
+    """Read the ads, without the titles that are for people only, and their versions.
 
     Args:
         corpus: The artifact `corpus`.
@@ -116,19 +119,24 @@ def ads_of(corpus: Path) -> tuple[pa.Table, pa.Table]:
     Returns:
         (ads, ad_versions).
     """
-    return pq.read_table(corpus / "ads.parquet"), pq.read_table(corpus / "ad_versions.parquet")
+    ads = pq.read_table(corpus / "ads.parquet")
+    return ads.drop_columns(["title"]), pq.read_table(corpus / "ad_versions.parquet")
 
 
 def _known_items(corpus: Path) -> pa.Table:
     """List all ads and content with their categories."""
     parts = []
-    for file, kind, key in (("ads", ItemKind.AD, "ad_key"), ("content", ItemKind.CONTENT, None)):
+    for file, kind, key, born in (
+        ("ads", ItemKind.AD, "ad_key", "launch_ts"),
+        ("content", ItemKind.CONTENT, "content_key", "publish_ts"),
+    ):
         rows = pq.read_table(corpus / f"{file}.parquet")
         parts.append(
             pa.table(
                 {
                     "item_kind": np.full(rows.num_rows, int(kind), dtype=np.int8),
-                    "item_key": rows.column(key or "content_key"),
+                    "item_key": rows.column(key),
+                    "born_ts": rows.column(born),
                     "cat_l1": rows.column("cat_l1"),
                     "cat_l2": rows.column("cat_l2"),
                 }

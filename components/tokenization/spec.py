@@ -7,15 +7,24 @@ SPEC = StepSpec(
     summary="Give every ad and every piece of content a semantic id; build the catalog's trie.",
     inputs=("corpus",),
     outputs=(
-        Artifact(name="tokenizer", type="model", contracts={"sid_map.parquet": "sid_map"}),
-        Artifact(name="catalog", type="dataset", contracts={"ads.parquet": "catalog_ads"}),
+        Artifact(
+            name="tokenizer",
+            type="model",
+            contracts={"sid_map.parquet": "sid_map", "id_map.parquet": "id_map"},
+        ),
+        Artifact(
+            name="catalog",
+            type="dataset",
+            contracts={"ads.parquet": "catalog_ads", "ad_versions.parquet": "ad_versions"},
+        ),
     ),
     section="tokenization",
-    run_params=("day", "seed", "threads", "champion"),
+    run_params=("day", "seed", "threads", "champion", "refit"),
     code=(
         "components/runtime/model_store.py",
         "components/tokenization",
         "gpr_core/catalog",
+        "gpr_core/data/days.py",
         "gpr_core/data/tables.py",
         "gpr_core/support",
         "gpr_core/tokenizer",

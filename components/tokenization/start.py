@@ -32,7 +32,7 @@ class Start(NamedTuple):
 
 
 def start_tokenizer(context: StepContext[TokenizationConfig], items: Items) -> Start:
-    """Keep the champion's tokenizer, or fit one where there is no champion.
+    """Keep the champion's tokenizer, or fit one on a refit and where there is no champion.
 
     Args:
         context: Champion, registry, parameters, seed and threads.
@@ -45,7 +45,7 @@ def start_tokenizer(context: StepContext[TokenizationConfig], items: Items) -> S
         ConfigError: If the sizes do not fit the data or the champion's tokenizer.
         ArtifactError: If the champion is missing or damaged, or the corpus does not belong to it.
     """
-    if context.champion is None:
+    if not context.keeps_codebooks:
         context.progress.phase(f"fitting {context.params.kind}")
         tokenizer = make_tokenizer(context.params)
         fit = tokenizer.fit(
@@ -56,34 +56,44 @@ def start_tokenizer(context: StepContext[TokenizationConfig], items: Items) -> S
         )
         return Start(tokenizer, fit, None)
     context.progress.phase(f"keeping the codebooks of {context.champion}")
-    folder = _champion_folder(context)
-    _require_same_sizes(context, folder, items)
+    folder = champion_folder(context)
+    _require_same_kind(context, folder, items)
     _require_same_statistics(context, folder)
     ids = pq.read_table(folder / "sid_map.parquet")
     return Start(load_tokenizer(folder), FitReport(curve=(), best_epoch=0), ids)
 
 
-def _champion_folder(context: StepContext[TokenizationConfig]) -> Path:
-    """Find the champion's tokenizer, every byte verified."""
+def champion_folder(context: StepContext[TokenizationConfig]) -> Path:
+    """Find the champion's tokenizer, every byte verified.
+
+    Args:
+        context: Champion and registry.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        ArtifactError: If the champion is missing or damaged.
+    """
     store = ModelStore(context.registry)
     store.verify(str(context.champion))
     return store.path(str(context.champion)) / "tokenizer"
 
 
-def _require_same_sizes(
+def _require_same_kind(
     context: StepContext[TokenizationConfig], folder: Path, items: Items
 ) -> None:
     """Refuse parameters that ask for another tokenizer than the champion has."""
-    meta = read_version_file(folder)
-    sizes = [context.params.codebook_size] * context.params.num_levels
-    found = (meta["kind"], meta["codebook_sizes"], meta["dim"])
-    wanted = (context.params.kind, sizes, items.x_MD.shape[1])
+    meta, params = read_version_file(folder), context.params
+    sizes = [params.codebook_size] * params.num_levels
+    found = tuple(meta[name] for name in ("kind", "codebook_sizes", "dim", "projection"))
+    wanted = (params.kind, sizes, items.x_MD.shape[1], params.projection)
     if found != wanted:
         raise ConfigError(
-            f"the champion's tokenizer is (kind, codebook sizes, width) {found}, "
+            f"the champion's tokenizer is (kind, codebook sizes, width, projection) {found}, "
             f"parameters and corpus ask for {wanted}",
             where=f"run.champion {context.champion}",
-            fix="set run.champion: null to refit and train from scratch, or restore the sizes",
+            fix="refit with `gpr run --set run.refit=true`, or restore the parameters",
         )
 
 

@@ -26,6 +26,8 @@ class RunConfig:
     """Folder of pushed models."""
     champion: str | None = None
     """Version the run starts from and compares with; null: train from scratch."""
+    refit: bool = False
+    """Fit a new tokenizer and train from scratch, but still compare with the champion."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""

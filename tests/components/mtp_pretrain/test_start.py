@@ -56,6 +56,18 @@ def test_another_tokenizer_starts_from_scratch_and_says_so(tmp_path: Path) -> No
     assert not equal(found.model, champion)
 
 
+def test_a_refit_starts_from_scratch_even_if_it_ends_with_the_same_codebooks(
+    tmp_path: Path,
+) -> None:
+    push(tmp_path, tokenizer="new")
+    context = make_context(tmp_path, {}, "mtp_checkpoint", MTP, champion=VERSION)
+    found = start_model(
+        replace(context, refit=True), tokenizer_version="new", codebook_sizes=CODEBOOK_SIZES
+    )
+    assert found.parent is None
+    assert found.reason == "training from scratch: the tokenizer was fitted anew"
+
+
 def test_another_architecture_starts_from_scratch_and_says_so(tmp_path: Path) -> None:
     push(tmp_path, tokenizer="new")
     wider = replace(MTP, model=replace(MTP.model, width=24))

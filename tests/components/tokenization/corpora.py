@@ -14,6 +14,7 @@ from gpr_core.tokenizer.config import TokenizationConfig
 from tests.conformance.tokenizer import make_items
 from tests.gpr_core.catalog.catalogs import make_ads, make_versions
 
+CATEGORY_WORDS = ("coffee", "shoes", "garden")
 CONFIG = TokenizationConfig(
     num_levels=2, codebook_size=8, hidden_width=16, epochs=5, batch_size=64, kmeans_iterations=10
 )
@@ -28,6 +29,7 @@ def write_corpus(folder, *, num_ads=60, num_contents=90, without_vector=0, seed=
     }
     ads = [
         {"ad_key": key, "advertiser_key": key % 5, "cat_l1": key % 3, "launch_ts": key}
+        | {"title": f"{CATEGORY_WORDS[key % 3]} offer {key}"}
         for key in range(1, num_ads + 1)
     ]
     versions = [
@@ -35,7 +37,10 @@ def write_corpus(folder, *, num_ads=60, num_contents=90, without_vector=0, seed=
         for key in range(1, num_ads + 1)
         for ts in (1000, 0)
     ]
-    contents = [{"content_key": key, "cat_l1": key % 3} for key in range(1, num_contents + 1)]
+    contents = [
+        {"content_key": key, "cat_l1": key % 3, "title": f"{CATEGORY_WORDS[key % 3]} story {key}"}
+        for key in range(1, num_contents + 1)
+    ]
     pq.write_table(make_ads(ads), folder / "ads.parquet")
     pq.write_table(make_versions(versions), folder / "ad_versions.parquet")
     pq.write_table(make_contents(contents), folder / "content.parquet")
@@ -60,6 +65,14 @@ def write_corpus(folder, *, num_ads=60, num_contents=90, without_vector=0, seed=
     return folder
 
 
+def launch(folder, times):
+    """Change when ads of a corpus were launched; key -> epoch ms."""
+    ads = pq.read_table(folder / "ads.parquet").to_pydict()
+    for key, ts in times.items():
+        ads["launch_ts"][ads["ad_key"].index(key)] = ts
+    pq.write_table(pa.table(ads, TABLES["ads"].schema), folder / "ads.parquet")
+
+
 def write_vectors(folder, kinds, keys, x):
     """Write item_vectors.parquet."""
     table = pa.table(
@@ -80,7 +93,7 @@ def make_contents(rows):
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def make_step_context(root, corpus, *, params=CONFIG, champion=None, registry=None):
+def make_step_context(root, corpus, *, params=CONFIG, champion=None, registry=None, refit=False):
     """A context of the step with fresh output folders below a root."""
     outputs = {name: root / "out" / name for name in ("tokenizer", "catalog")}
     for folder in (*outputs.values(), root / "plots"):
@@ -103,13 +116,16 @@ def make_step_context(root, corpus, *, params=CONFIG, champion=None, registry=No
         registry=registry or root / "registry",
         champion=champion,
         progress=Progress("tokenization"),
+        refit=refit,
     )
 
 
-def run_with_champion(root, registry, *, num_ads=66, seed=0, params=CONFIG):
+def run_with_champion(root, registry, *, num_ads=66, seed=0, params=CONFIG, **options):
     corpus = write_corpus(root / "corpus", num_ads=num_ads, seed=seed)
     folder, version = registry
-    context = make_step_context(root, corpus, params=params, champion=version, registry=folder)
+    context = make_step_context(
+        root, corpus, params=params, champion=version, registry=folder, **options
+    )
     return context, run(context)
 
 

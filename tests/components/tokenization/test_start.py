@@ -44,7 +44,7 @@ def test_with_a_champion_codebooks_and_old_ids_stay(first_day, registry, tmp_pat
 
 
 def test_a_champion_of_other_sizes_is_refused(registry, tmp_path):
-    with pytest.raises(ConfigError, match=r"the champion's tokenizer is .* \[8, 8\], 6\)"):
+    with pytest.raises(ConfigError, match=r"the champion's tokenizer is .* \[8, 8\], 6, 'none'\)"):
         run_with_champion(tmp_path, registry, params=replace(CONFIG, num_levels=3))
 
 
