@@ -11,10 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.evaluation.codebook_inputs import codebook_view
 from components.evaluation.differences import headline
 from components.evaluation.report_inputs import (
-    code_counts,
-    codebook_facts,
     data_facts,
     gate_rows,
     lineage_rows,
@@ -143,7 +142,6 @@ def _report_data(
 ) -> ReportData:
     """Collect what the report shows."""
     source = Lake(context.lake).source()
-    tokenizer = context.inputs["tokenizer"]
     return ReportData(
         day=context.day.isoformat(),
         evaluation_day=evaluation_day.isoformat(),
@@ -157,8 +155,7 @@ def _report_data(
         differences=judgement.differences,
         remarks=_remarks(judgement, context.params),
         curves=training_curves(context.inputs),
-        code_counts=code_counts(tokenizer),
-        codebook=codebook_facts(tokenizer),
+        codebook=codebook_view(context.inputs["tokenizer"]),
         gates=gate_rows(context.inputs),
         facts=data_facts(context.inputs["corpus"], judgement.day),
         synthetic=made_up_columns(source),

@@ -56,47 +56,6 @@ def training_curves(inputs: Mapping[str, Path]) -> list[Curve]:
     return curves
 
 
-def code_counts(tokenizer: Path) -> list[list[int]]:
-    """Count how many items use each code.
-
-    Args:
-        tokenizer: Folder of the tokenizer.
-
-    Returns:
-        One list per level, one number per code.
-    """
-    sid_map = pq.read_table(tokenizer / "sid_map.parquet")
-    sizes = read_json(tokenizer / "tokenizer.json")["codebook_sizes"]
-    return [
-        np.bincount(sid_map[f"c{level}"].to_numpy(), minlength=size).tolist()
-        for level, size in enumerate(sizes, start=1)
-    ]
-
-
-def codebook_facts(tokenizer: Path) -> list[tuple[str, str]]:
-    """Read what the codebook report says about all items.
-
-    Args:
-        tokenizer: Folder of the tokenizer.
-
-    Returns:
-        (name, value) pairs.
-    """
-    meta = read_json(tokenizer / "tokenizer.json")
-    facts = [
-        ("tokenizer", str(meta["kind"])),
-        ("codes per level", " / ".join(str(size) for size in meta["codebook_sizes"])),
-    ]
-    quality = read_json(tokenizer / "quality.json")
-    for name, label in (("tokenizer", ""), ("rq_kmeans", " of RQ-KMeans")):
-        measured = quality.get(name, {}).get("all", {})
-        if "collision" in measured:
-            facts.append((f"collision{label}", f"{measured['collision']:.1%}"))
-        if "num_items" in measured and not label:
-            facts.append(("items", f"{measured['num_items']:,}"))
-    return facts
-
-
 def gate_rows(inputs: Mapping[str, Path]) -> list[GateRow]:
     """Read the gates that the inputs passed.
 

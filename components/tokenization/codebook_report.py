@@ -21,7 +21,7 @@ from gpr_core.tokenizer.title_words import title_words
 
 _SPLITS = {"train": TRAIN, "validation": VALIDATION, "held_out": HELD_OUT}
 _MAX_LEAVES = 20
-_MAX_CODES = (40, 8)
+_MAX_CODES = (40, 12)
 
 
 def quality_by_split(items: Items, encoding: Encoding) -> dict[str, CodebookQuality]:
@@ -91,9 +91,12 @@ def describe_codes(corpus: Path, items: Items, encoding: Encoding) -> dict[str, 
     """
     titles = _titles(corpus, items.table)
     is_ad_M = items.table.column("item_kind").to_numpy() == ItemKind.AD
-    readable = ReadableItems(is_ad_M=is_ad_M, category_M=items.labels["cat_l1"], titles=titles)
+    words = title_words(titles)
+    readable = ReadableItems(
+        is_ad_M=is_ad_M, category_M=items.labels["cat_l1"], titles=titles, words=words
+    )
     leaves = largest_leaves(items.x_MD, encoding.code_ML, readable, limit=_MAX_LEAVES)
-    tree = code_tree(encoding.code_ML, is_ad_M, title_words(titles), limits=_MAX_CODES)
+    tree = code_tree(encoding.code_ML, is_ad_M, words, limits=_MAX_CODES)
     return {
         "code_counts": [
             np.bincount(code_M, minlength=size).tolist()

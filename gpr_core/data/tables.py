@@ -111,6 +111,7 @@ def _field(name: str, dtype: pa.DataType, unit: str = "", *, nullable: bool = Fa
 _U64, _I64, _I32, _I16, _I8 = pa.uint64(), pa.int64(), pa.int32(), pa.int16(), pa.int8()
 _F32, _F64, _U8, _BOOL = pa.float32(), pa.float64(), pa.uint8(), pa.bool_()
 _MS, _MICROS = "epoch ms UTC", "micros"
+_FOR_PEOPLE = "text for people, never a feature"
 
 _SCHEMAS: tuple[Table, ...] = (
     Table(
@@ -165,6 +166,7 @@ _SCHEMAS: tuple[Table, ...] = (
                 _field("content_hash", _U64),
                 _field("launch_ts", _I64, _MS),
                 _field("emb_row", _I64),
+                _field("title", pa.string(), _FOR_PEOPLE, nullable=True),
             ]
         ),
     ),
@@ -220,6 +222,7 @@ _SCHEMAS: tuple[Table, ...] = (
                 _field("publish_ts", _I64, _MS),
                 _field("content_hash", _U64),
                 _field("emb_row", _I64),
+                _field("title", pa.string(), _FOR_PEOPLE, nullable=True),
             ]
         ),
     ),

@@ -11,7 +11,7 @@ class Cell(NamedTuple):
     Attributes:
         text: Main content.
         note: Smaller second line, may be empty.
-        tone: "", "good", "bad" or "muted".
+        tone: "", "good", "bad", "muted", "text" for a column of sentences or "code".
         is_number: Align right, figures of one width.
     """
 
@@ -88,6 +88,23 @@ def figures(charts: Sequence[str]) -> str:
     if not charts:
         return ""
     return '<div class="figures">' + "".join(f"<figure>{svg}</figure>" for svg in charts) + "</div>"
+
+
+def wide_figure(wide: str, narrow: str, caption: str) -> str:
+    """Show one picture in full width, drawn once for desks and once for phones.
+
+    Args:
+        wide: `<svg>` for wide windows.
+        narrow: `<svg>` for narrow windows; the style shows one of the two.
+        caption: Plain sentences below.
+
+    Returns:
+        HTML.
+    """
+    return (
+        f'<figure class="whole"><div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
 
 
 class Tile(NamedTuple):
@@ -263,7 +280,7 @@ tbody th{font-weight:600;position:sticky;left:0;background:var(--card);min-width
 thead th:first-child{position:sticky;left:0;background:var(--card)}
 .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 small{display:block;color:var(--muted);font-size:11.5px;font-weight:400;line-height:1.35}
-td.muted:last-child{min-width:200px}
+td.muted:last-child:not(.number){min-width:200px}
 td.good{color:var(--good)}
 td.bad{color:var(--bad)}
 td.muted,th.muted{color:var(--muted)}
@@ -279,6 +296,11 @@ margin:0 0 14px}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:10px;
 padding:14px;overflow:hidden}
 figure svg{display:block;max-width:100%;height:auto}
+.whole{margin:0 0 14px}
+.narrow{display:none}
+figcaption{color:var(--muted);font-size:12.5px;line-height:1.4;margin-top:10px;max-width:80ch}
+td.text{min-width:250px}
+th.code{white-space:nowrap}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,290px),1fr));gap:0 28px;
 margin:0 0 14px}
 .facts div{display:flex;justify-content:space-between;gap:14px;padding:7px 0;
@@ -289,5 +311,6 @@ code{font:12.5px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overfl
 @media (max-width:520px){header,main,nav{width:calc(100% - 28px)}
 header{padding-top:22px}.checks li{padding-left:0;padding-top:28px}.checks i{top:6px}
 .tiles{grid-template-columns:1fr 1fr}section{padding-top:26px}}
+@media (max-width:640px){.wide{display:none}.narrow{display:block}}
 @media print{nav{display:none}section{break-inside:avoid}}
 """.replace("\n", "")

@@ -6,7 +6,8 @@ from html import escape
 from typing import NamedTuple
 
 from gpr_core.evaluation import page
-from gpr_core.evaluation.charts import MethodValue, curve_chart, interval_chart, usage_chart
+from gpr_core.evaluation.charts import MethodValue, curve_chart, interval_chart
+from gpr_core.evaluation.codebook_section import CodebookView, codebook_section
 from gpr_core.evaluation.intervals import Interval
 from gpr_core.evaluation.metrics import Method, Metric
 from gpr_core.evaluation.page import Cell, Tile
@@ -82,8 +83,7 @@ class ReportData:
         differences: Paired differences.
         remarks: Sentences about how to read the numbers.
         curves: Training curves.
-        code_counts: One list per level: items per code.
-        codebook: (name, value) facts about the codebooks.
+        codebook: What to show about the codebooks.
         gates: Gates of all earlier steps.
         facts: (name, value) facts about the data.
         synthetic: Columns whose values are made up, with the reason; empty for a real log.
@@ -102,8 +102,7 @@ class ReportData:
     differences: Sequence[Difference]
     remarks: Sequence[str]
     curves: Sequence[Curve]
-    code_counts: Sequence[Sequence[int]]
-    codebook: Sequence[tuple[str, str]]
+    codebook: CodebookView
     gates: Sequence[GateRow]
     facts: Sequence[tuple[str, str]]
     synthetic: Sequence[str]
@@ -123,7 +122,7 @@ def render_report(data: ReportData) -> str:
         ("Quality", _quality(data)),
         ("Differences", _differences(data)),
         ("Training", _training(data)),
-        ("Codebooks", _codebooks(data)),
+        ("Codebooks", codebook_section(data.codebook)),
         ("Gates", _gates(data)),
         ("Data", _data(data)),
         ("Lineage", _lineage(data)),
@@ -277,20 +276,6 @@ def _training(data: ReportData) -> str:
         return ""
     lead = "By update; long curves are averaged over the last few updates."
     return page.section("training", "Training", *parts, lead=lead)
-
-
-def _codebooks(data: ReportData) -> str:
-    """Show how the codes of each level are used."""
-    charts = [
-        usage_chart(
-            f"Level {level}: {sum(value > 0 for value in counts)} of {len(counts)} codes used",
-            counts,
-            name=f"u{level}",
-        )
-        for level, counts in enumerate(data.code_counts, start=1)
-    ]
-    parts = page.facts(data.codebook), page.figures(charts)
-    return page.section("codebooks", "Codebooks", *parts, lead="All items, ads and content.")
 
 
 def _gates(data: ReportData) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from gpr_core.support.matmul import one_torch_thread
 from gpr_core.support.seeding import numpy_stream
 from gpr_core.tokenizer.nearest import CHUNK_ROWS, Centers, Scratch, map_chunks
 from gpr_core.tokenizer.residual import Floats, residual_codes
@@ -60,7 +61,7 @@ def weighted_kmeans(
 ) -> Clustering:
     """Cluster weighted points.
 
-    No code ends up without a point as long as there is a point that is not a center.
+    No code ends up without a point as long as float32 can tell a point from its center.
 
     Args:
         x_MD: [M, D] float32, M >= num_codes.
@@ -266,11 +267,18 @@ def _start_plus_plus(
             total_M = np.cumsum(mass_M)
         draw_K = stream.random(_SEEDING_TRIALS) * total_M[-1]
         trial_K = np.minimum(np.searchsorted(total_M, draw_K, side="right"), num_points - 1)
-        distance_KM = norm_M[trial_K, None] + norm_M - 2.0 * (x_MD[trial_K] @ x_MD.T)
+        distance_KM = norm_M[trial_K, None] + norm_M - 2.0 * _products(x_MD[trial_K], x_MD)
         np.maximum(distance_KM, 0.0, out=distance_KM)
         if chosen:
             np.minimum(distance_KM, nearest_M, out=distance_KM)
-        best = int(np.argmin(distance_KM @ mass_M))
+        best = int(np.argmin((distance_KM * mass_M).sum(1)))
         nearest_M = distance_KM[best]
         chosen.append(int(trial_K[best]))
     return np.ascontiguousarray(x_MD[chosen])
+
+
+def _products(x_KD: Floats, x_MD: Floats) -> Floats:
+    """Inner products, in one thread: with more the order of adding up could be another."""
+    with one_torch_thread():
+        product_KM: Floats = (torch.from_numpy(x_KD) @ torch.from_numpy(x_MD).T).numpy()
+    return product_KM

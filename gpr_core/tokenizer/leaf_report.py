@@ -18,7 +18,7 @@ import numpy.typing as npt
 from gpr_core.support.shapes import check_shape
 from gpr_core.tokenizer.quality import path_ids, path_similarity
 from gpr_core.tokenizer.residual import Floats
-from gpr_core.tokenizer.title_words import TitleWords, distinctive_words, title_words
+from gpr_core.tokenizer.title_words import TitleWords, distinctive_words
 
 Ints = npt.NDArray[np.int64]
 
@@ -34,11 +34,13 @@ class ReadableItems:
         is_ad_M: [M] bool, False for content.
         category_M: [M] int64, -1 unknown.
         titles: M titles, empty where unknown.
+        words: Their words.
     """
 
     is_ad_M: npt.NDArray[np.bool_]
     category_M: Ints
     titles: Sequence[str]
+    words: TitleWords
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,7 @@ def largest_leaves(
     path_M = path_ids(code_ML)
     size_P = np.bincount(path_M)
     largest = np.argsort(-size_P, kind="stable")[:limit]
-    label_of = distinctive_words(title_words(items.titles), items.category_M)
+    label_of = distinctive_words(items.words, items.category_M)
     leaves = []
     for path in largest:
         rows = np.flatnonzero(path_M == path)

@@ -14,6 +14,15 @@ Ints = npt.NDArray[np.int64]
 
 # A letter first, at least two characters; `children's` and `sci-fi` are one word.
 _WORD = re.compile(r"[^\W\d_]\w+(?:['-]\w+)*")
+# Words that name nothing; in a small group they stand out by chance.
+_FUNCTION_WORDS = frozenset(
+    (
+        "about", "all", "an", "and", "are", "as", "at", "be", "by", "das", "de", "der", "die",
+        "du", "el", "en", "et", "for", "from", "her", "his", "il", "in", "is", "it", "its", "la",
+        "le", "les", "los", "my", "no", "not", "of", "on", "or", "our", "that", "the", "this",
+        "to", "un", "und", "was", "we", "what", "when", "with", "you", "your",
+    )
+)  # fmt: skip
 # Scores that differ by rounding only must tie, so that every machine breaks the tie by count.
 _SCORE_DIGITS = 9
 
@@ -53,7 +62,7 @@ class TitleWords(NamedTuple):
 
 
 def title_words(titles: Sequence[str]) -> TitleWords:
-    """Split titles into words.
+    """Split titles into words; articles, prepositions and single letters are none.
 
     Args:
         titles: M titles, may be empty.
@@ -62,10 +71,10 @@ def title_words(titles: Sequence[str]) -> TitleWords:
         The words of every title.
 
     Example:
-        >>> title_words(["Red tea", "tea, 2 x TEA"]).vocabulary
+        >>> title_words(["The red tea", "tea, 2 x TEA"]).vocabulary
         ('red', 'tea')
     """
-    found = [sorted(set(_WORD.findall(title.lower()))) for title in titles]
+    found = [sorted(set(_WORD.findall(title.lower())) - _FUNCTION_WORDS) for title in titles]
     vocabulary = tuple(sorted({word for words in found for word in words}))
     place = {word: number for number, word in enumerate(vocabulary)}
     return TitleWords(

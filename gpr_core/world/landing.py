@@ -13,6 +13,7 @@ from gpr_core.world.day import EXPOSURE_LATENCY_MS, DayLog, World, landed
 from gpr_core.world.economics import NEVER_HOUR, Market, MarketDay, bid_types, launch_ts
 from gpr_core.world.state import WorldState
 from gpr_core.world.taxonomy import Ints, observe, positive_keys
+from gpr_core.world.titles import ad_titles, content_titles
 
 POLICY_ID = "cascade-1"
 ENCODER_VERSION = "world-encoder-1"
@@ -164,6 +165,7 @@ def _ads(world: World, rows: Ints) -> pa.Table:
             "content_hash": ads.hash_A[rows],
             "launch_ts": launch_ts(world.config, len(ads.key_A))[rows],
             "emb_row": 2 * rows,
+            "title": ad_titles(seed, ads, rows),
         },
     )
 
@@ -236,6 +238,7 @@ def _content(world: World, rows: Ints, day: int) -> pa.Table:
             "publish_ts": publish_ts(world, rows, day),
             "content_hash": content.hash_A[rows],
             "emb_row": 2 * rows + 1,
+            "title": content_titles(world.config.seed, content, rows),
         },
     )
 

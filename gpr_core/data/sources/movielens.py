@@ -29,7 +29,7 @@ from gpr_core.data.sources.movielens_catalog import (
     secret_of,
 )
 from gpr_core.data.sources.movielens_events import Events, build_events, predict_from_past
-from gpr_core.data.sources.movielens_files import MovieLens, read_movielens
+from gpr_core.data.sources.movielens_files import MovieLens, read_movielens, readable_titles
 from gpr_core.data.sources.movielens_tables import Facts, day_tables
 from gpr_core.data.tables import DAY_MS
 from gpr_core.support.errors import ConfigError
@@ -150,6 +150,7 @@ def _prepare(data: MovieLens, seed: int, first: date) -> Facts:
         seed=seed,
         first_day=first,
         movies=movies,
+        title_I=np.array(readable_titles(data)),
         text_ID=text_ID,
         image_ID=image_ID,
         cells=cells,

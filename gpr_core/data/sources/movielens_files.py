@@ -93,6 +93,22 @@ def read_movielens(wheel: Path) -> MovieLens:
     )
 
 
+def readable_titles(data: MovieLens) -> list[str]:
+    """Write the genres behind the titles: they are what the categories stand for.
+
+    Args:
+        data: The data as published.
+
+    Returns:
+        I texts for people, for example `Heat [Action, Crime]`: the first two genres of a movie
+        make its category.
+    """
+    return [
+        f"{title} [{', '.join(genres[:2])}]" if genres else title
+        for title, genres in zip(data.titles, data.genres, strict=True)
+    ]
+
+
 def _read(wheel: Path, suffix: str) -> pd.DataFrame:
     """Read one tab-separated table as text; column names without their type suffix."""
     name = f"{_FOLDER}.{suffix}"

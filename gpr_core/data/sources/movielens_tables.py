@@ -21,14 +21,7 @@ from gpr_core.data.sources.movielens_events import (
     Predictions,
 )
 from gpr_core.data.table_columns import make_table, ragged, vectors
-from gpr_core.data.tables import (
-    DAY_MS,
-    TABLES,
-    AdEventType,
-    AdStatus,
-    BidType,
-    OrganicAction,
-)
+from gpr_core.data.tables import DAY_MS, TABLES, AdEventType, AdStatus, BidType, OrganicAction
 
 POLICY_ID = "movielens-synthetic-bids"
 ENCODER_VERSION = "movielens-hashed-svd-synthetic"
@@ -65,6 +58,7 @@ class Facts:
         seed: Seed of synthetic keys.
         first_day: First landed day.
         movies: The movies.
+        title_I: [I] texts for people.
         text_ID: [I, text] float32.
         image_ID: [I, image] float32.
         cells: [U] demographics, merged.
@@ -81,6 +75,7 @@ class Facts:
     seed: int
     first_day: date
     movies: Movies
+    title_I: npt.NDArray[np.str_]
     text_ID: npt.NDArray[np.float32]
     image_ID: npt.NDArray[np.float32]
     cells: Cells
@@ -199,6 +194,7 @@ def _ads(facts: Facts, rows: Ints) -> pa.Table:
             "content_hash": movies.hash_I[rows],
             "launch_ts": movies.launch_ts_I[rows],
             "emb_row": rows,
+            "title": facts.title_I[rows],
         },
     )
 
@@ -242,6 +238,7 @@ def _content(facts: Facts, rows: Ints) -> pa.Table:
             "publish_ts": movies.launch_ts_I[rows],
             "content_hash": movies.hash_I[rows],
             "emb_row": rows,
+            "title": facts.title_I[rows],
         },
     )
 

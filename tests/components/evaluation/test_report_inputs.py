@@ -4,8 +4,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.evaluation.report_inputs import (
-    code_counts,
-    codebook_facts,
     data_facts,
     gate_rows,
     lineage_rows,
@@ -47,20 +45,6 @@ def test_long_curves_are_averaged_over_the_last_updates(tmp_path):
 def test_a_stage_without_updates_has_no_curve(tmp_path):
     empty = {"update": pa.array([], pa.int64()), "loss": pa.array([], pa.float64())}
     assert training_curves(write_curve(tmp_path, empty)) == []
-
-
-def test_code_counts_cover_every_code_of_every_level(mini_day):
-    counts = code_counts(mini_day.root / "tokenizer")
-    rows = pq.read_metadata(mini_day.root / "tokenizer" / "sid_map.parquet").num_rows
-    assert [len(level) for level in counts] == [4, 4]
-    assert [sum(level) for level in counts] == [rows, rows]
-
-
-def test_codebook_facts_name_kind_and_collision(mini_day):
-    facts = dict(codebook_facts(mini_day.root / "tokenizer"))
-    assert facts["tokenizer"] == "rq_kmeans_plus"
-    assert facts["codes per level"] == "4 / 4"
-    assert facts["collision"].endswith("%")
 
 
 def test_gates_of_one_step_are_listed_once(mini_day):

@@ -34,9 +34,8 @@ NUM_ADS, NUM_CONTENT, SIZES = 12, 5, (4, 4)
 def make_ads():
     key_A = np.arange(1, NUM_ADS + 1)
     values = dict.fromkeys(TABLES["ads"].schema.names, key_A)
-    return pa.table(
-        values | {"launch_ts": np.zeros(NUM_ADS, dtype=np.int64)}, schema=TABLES["ads"].schema
-    )
+    values |= {"launch_ts": np.zeros(NUM_ADS, dtype=np.int64), "title": [""] * NUM_ADS}
+    return pa.table(values, schema=TABLES["ads"].schema)
 
 
 def make_ad_versions():

@@ -11,7 +11,7 @@ ANY = 0xFF
 
 def make_ads(rows):
     """Rows of the lake table `ads`; each needs an ad_key."""
-    defaults = dict.fromkeys(TABLES["ads"].schema.names, 0)
+    defaults = dict.fromkeys(TABLES["ads"].schema.names, 0) | {"title": ""}
     return _table("ads", [{**defaults, **row} for row in rows])
 
 

@@ -24,14 +24,26 @@ def test_units_follow_the_names(table):
             assert field.type == pa.int64(), field.name
 
 
-def test_only_open_ends_and_snapshots_may_be_null():
+def test_only_open_ends_snapshots_and_titles_may_be_null():
     nullable = {
         f"{table.name}.{field.name}"
         for table in TABLES.values()
         for field in table.schema
         if field.nullable
     }
-    assert nullable == {"users.valid_to", "ad_versions.valid_to", "requests.snapshot_id"}
+    assert nullable == {
+        "users.valid_to",
+        "ad_versions.valid_to",
+        "requests.snapshot_id",
+        "ads.title",
+        "content.title",
+    }
+
+
+def test_titles_are_for_people():
+    for name in ("ads", "content"):
+        unit = TABLES[name].schema.field("title").metadata[b"unit"]
+        assert unit == b"text for people, never a feature"
 
 
 def test_the_semantic_id_table_has_a_column_per_level():

@@ -7,6 +7,7 @@ from gpr_core.evaluation.intervals import Interval
 from gpr_core.evaluation.metrics import METHODS, metric_table
 from gpr_core.evaluation.report import Curve, Difference, GateRow, ReportData, render_report
 from gpr_core.evaluation.verdict import Rule, Verdict
+from tests.gpr_core.evaluation.codebooks import make_view
 
 SHOWN = [method for method in METHODS if method.key != "champion"]
 
@@ -62,8 +63,7 @@ def make_report(**changes):
                 },
             )
         ],
-        "code_counts": [[9, 3, 0, 4], [1, 1, 0, 0], [8, 2, 2, 2]],
-        "codebook": [("collision", "18.2 %"), ("tokenizer", "rq_kmeans_plus")],
+        "codebook": make_view(),
         "gates": [
             GateRow("hepo", "legal_share", "every candidate is legal", True, 1.0, 1.0),
             GateRow("vaft", "hit_rate_loss", "bounded loss of hit rate", False, 0.08, 0.05),

@@ -1,9 +1,11 @@
 from datetime import date
 
+import pyarrow as pa
 import pytest
 
 from gpr_core.data.config import CurationConfig
 from gpr_core.data.engine import Engine
+from gpr_core.data.item_sample import build_item_sample
 from gpr_core.data.tables import DAY_MS, TokenKind
 from gpr_core.features.corpus import (
     corpus_config,
@@ -73,6 +75,28 @@ def test_curating_twice_gives_the_same_tables():
     assert runs[0].timelines.equals(runs[1].timelines)
     assert runs[0].decisions.equals(runs[1].decisions)
     assert runs[0].canonical == runs[1].canonical
+
+
+def test_titles_reach_nothing_that_a_model_reads():
+    # As random as can be: whatever looked at them would differ.
+    silent = make_random_lake(7)
+    titled = dict(silent)
+    for name in ("ads", "content"):
+        place = silent[name].schema.get_field_index("title")
+        titles = pa.array([f"title {row * 7919 % 13}" for row in range(silent[name].num_rows)])
+        titled[name] = silent[name].set_column(place, silent[name].schema.field(place), titles)
+    with Engine() as engine:
+        one, other = (
+            curate_days(tables, CONFIG, date(2026, 1, 8), engine=engine)
+            for tables in (silent, titled)
+        )
+    assert other.canonical["ads"]["title"].null_count == 0
+    assert one.timelines.equals(other.timelines)
+    assert one.decisions.equals(other.decisions)
+    assert one.buckets == other.buckets
+    items, twins = (build_item_sample(days.canonical, CONFIG, seed=0) for days in (one, other))
+    assert items.vectors.equals(twins.vectors)
+    assert items.sample.equals(twins.sample)
 
 
 def test_parameters_of_another_version_are_refused(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gpr_core.tokenizer import kmeans
+from gpr_core.tokenizer import kmeans, nearest
 from gpr_core.tokenizer.kmeans import balanced_codes, weighted_kmeans
 from gpr_core.tokenizer.residual import residual_codes
 
@@ -137,12 +137,15 @@ def test_samples_cost_little_error():
 
 
 @pytest.mark.parametrize(("num_points", "num_codes"), [(1000, 16), (1001, 16), (40, 40), (5, 2)])
-def test_balanced_codes_respect_the_capacity(num_points, num_codes):
+def test_balanced_codes_respect_the_capacity(monkeypatch, num_points, num_codes):
     x = make_points(num_points)
-    centers = x[:num_codes] + 0.1
-    counts = np.bincount(balanced_codes(x, centers, threads=2), minlength=num_codes)
+    centers = x[:num_codes] + np.float32(0.1)
+    codes = balanced_codes(x, centers, threads=2)
+    counts = np.bincount(codes, minlength=num_codes)
     assert counts.max() <= -(-num_points // num_codes)
     assert counts.sum() == num_points
+    monkeypatch.setattr(nearest, "BLOCK_CODES", 3)
+    assert balanced_codes(x, centers, threads=1).tolist() == codes.tolist()
 
 
 def test_the_point_with_most_to_lose_gets_the_scarce_code():

@@ -14,6 +14,7 @@ ITEMS = ReadableItems(
     is_ad_M=np.array([True, False, True, True, False, False, False, False]),
     category_M=np.array([1, 1, 2, 2, 3, 5, 5, 5]),
     titles=TITLES,
+    words=title_words(TITLES),
 )
 
 
@@ -43,8 +44,12 @@ def test_titles_are_distinct_and_the_most_frequent_first():
 
 
 def test_at_most_five_titles_and_three_categories_are_shown():
+    titles = [f"no {number}" for number in range(8)]
     items = ReadableItems(
-        is_ad_M=np.zeros(8, bool), category_M=np.arange(8), titles=[f"no {n}" for n in range(8)]
+        is_ad_M=np.zeros(8, bool),
+        category_M=np.arange(8),
+        titles=titles,
+        words=title_words(titles),
     )
     [leaf] = largest_leaves(X, np.zeros((8, 2), np.int16), items, limit=20)
     assert leaf.titles == ("no 0", "no 1", "no 2", "no 3", "no 4")

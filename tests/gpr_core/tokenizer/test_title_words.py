@@ -5,12 +5,12 @@ import pytest
 
 from gpr_core.tokenizer.title_words import distinctive_words, title_words
 
-TITLES = ["The red tea", "the green tea", "the fast car", "the red car"]
+TITLES = ["The red hot tea", "green hot tea", "the fast hot car", "the red hot car"]
 GROUPS = np.array([4, 4, 7, 7])
 
 
 def test_a_word_counts_once_per_title_in_lower_case():
-    words = title_words(["Tea TEA tea", "", "a 7 x2 Sci-Fi, children's"])
+    words = title_words(["Tea TEA tea", "", "a 7 x2 of the Sci-Fi, children's"])
     assert words.vocabulary == ("children's", "sci-fi", "tea", "x2")
     assert words.item_Q.tolist() == [0, 2, 2, 2]
     assert words.word_Q.tolist() == [2, 0, 1, 3]
@@ -18,7 +18,7 @@ def test_a_word_counts_once_per_title_in_lower_case():
 
 
 def test_words_that_are_everywhere_or_rarer_here_are_never_first():
-    # In group 4 `tea` has p = 1, q = 1/2: log 2; `green` 1/2 log 2; `red` and `the` 0.
+    # In group 4 `tea` has p = 1, q = 1/2: log 2; `green` 1/2 log 2; `red` and `hot` 0.
     labels = distinctive_words(title_words(TITLES), GROUPS)
     assert labels == {4: "tea, green", 7: "car, fast"}
     assert distinctive_words(title_words(TITLES), GROUPS, limit=1) == {4: "tea", 7: "car"}

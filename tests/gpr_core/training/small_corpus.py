@@ -65,7 +65,7 @@ def make_ads(num_ads: int) -> pa.Table:
     """Ads 1..A, all launched on day 1."""
     values = {name: np.ones(num_ads) for name in TABLES["ads"].schema.names}
     values["ad_key"] = np.arange(1, num_ads + 1)
-    values["launch_ts"] = np.full(num_ads, DAY_MS)
+    values |= {"launch_ts": np.full(num_ads, DAY_MS), "title": [""] * num_ads}
     return to_table("ads", values)
 
 

@@ -3,6 +3,7 @@ import pandas as pd
 
 from gpr_core.data.tables import DAY_MS, TABLES
 from gpr_core.world.landing import ENCODER_VERSION, POLICY_ID
+from gpr_core.world.titles import CATEGORY_WORDS
 
 FIRST_TS = 20_454 * DAY_MS
 
@@ -158,3 +159,11 @@ def test_nothing_is_thought_and_nothing_is_synthetic(tables):
 def test_advertisers_own_their_campaigns(tables):
     owners = tables["ads"].groupby("campaign_key").advertiser_key.nunique()
     assert owners.max() == 1
+
+
+def test_titles_name_the_category_of_ads_and_content(tables):
+    for name in ("ads", "content"):
+        rows = tables[name]
+        words = [CATEGORY_WORDS[category] for category in rows.cat_l1]
+        assert [title.split()[2] for title in rows.title] == words
+        assert len(rows[["content_hash", "title"]].drop_duplicates()) == rows.content_hash.nunique()

@@ -3,7 +3,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from gpr_core.data.sources.movielens_files import read_movielens
+from gpr_core.data.sources.movielens_files import read_movielens, readable_titles
 from gpr_core.support.errors import ArtifactError
 from tests.gpr_core.data.sources.look_alike import (
     FOLDER,
@@ -30,6 +30,14 @@ def test_a_rating_keeps_its_user_movie_and_stars(data):
     mine &= data.movie_R == data.movie_ids.index(movie)
     assert data.rating_R[mine].tolist() == [int(stars)]
     assert data.second_R[mine].tolist() == [int(second)]
+
+
+def test_titles_for_people_name_the_two_genres_of_the_category(data):
+    three = data._replace(
+        titles=["Heat", "Alien", "Untitled"],
+        genres=[("Action", "Crime", "Drama"), ("Sci-Fi",), ()],
+    )
+    assert readable_titles(three) == ["Heat [Action, Crime]", "Alien [Sci-Fi]", "Untitled"]
 
 
 def test_attributes_are_those_of_their_row(data):

@@ -129,3 +129,12 @@ def test_no_raw_identifier_or_age_lands(tables, data):
     assert tables["users"].age_bucket.max() <= 6
     cells = tables["users"].groupby(["age_bucket", "gender", "geo_l2"]).size()
     assert len(cells) < 12
+
+
+def test_titles_are_the_real_ones_with_the_genres_of_the_category(tables, data):
+    landed = pd.concat([tables["ads"], tables["content"]]).set_index("emb_row").sort_index()
+    expected = [
+        f"{title} [{', '.join(genres[:2])}]" if genres else title
+        for title, genres in zip(data.titles, data.genres, strict=True)
+    ]
+    assert landed.title.tolist() == expected
