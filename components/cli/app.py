@@ -5,7 +5,13 @@ import sys
 
 import typer
 
-from components.cli import lake_commands, params_commands, render_commands, run_commands
+from components.cli import (
+    items_commands,
+    lake_commands,
+    params_commands,
+    render_commands,
+    run_commands,
+)
 from components.cli.step_commands import steps_app
 from components.model_push.commands import models_app
 from components.runtime.exit_codes import exit_code_of
@@ -23,6 +29,7 @@ app.command("status")(run_commands.status)
 app.command("render")(render_commands.render)
 app.add_typer(steps_app, name="step")
 app.add_typer(lake_commands.lake_app, name="lake")
+app.add_typer(items_commands.items_app, name="items")
 app.add_typer(params_commands.params_app, name="params")
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(models_app, name="models")

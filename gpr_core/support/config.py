@@ -93,7 +93,9 @@ def read_yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(
-            "file not found", where=str(path), fix="check the path, or make the file with `gpr params show --preset tiny`"
+            "file not found",
+            where=str(path),
+            fix="check the path, or make the file with `gpr params show --preset tiny`",
         ) from error
     except yaml.YAMLError as error:
         raise ConfigError(f"not valid YAML: {error}", where=str(path)) from error

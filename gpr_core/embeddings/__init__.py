@@ -1,0 +1,1 @@
+"""From raw items (texts, attributes, pictures) to vectors in one space for ads and content."""
