@@ -52,7 +52,8 @@ e2e: $(READY)  ## run the preset tiny on both sources, and two consecutive days
 	$(BIN)/python -m pytest -m e2e
 
 claims: $(READY)  ## run the slow statistical studies
-	$(BIN)/python -m pytest -m claim
+	@$(BIN)/python -m pytest -m claim; code=$$?; \
+	  if [ $$code -eq 5 ]; then echo "no test carries the marker claim yet"; else exit $$code; fi
 
 render: $(READY)  ## write dvc.yaml, params.yaml and the Kubeflow pipeline from the registry
 	$(BIN)/gpr render

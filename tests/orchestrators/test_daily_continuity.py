@@ -7,20 +7,18 @@ import yaml
 from components.runtime.exit_codes import ExitCode
 from gpr_core.support.files import read_json
 from gpr_core.support.hashing import hash_file
-from tests.orchestrators.conftest import gpr
+from tests.orchestrators.conftest import DAY, gpr
 
 pytestmark = [pytest.mark.orchestrator, pytest.mark.e2e]
 
-FIRST, SECOND = "2026-01-14", "2026-01-15"
+FIRST, SECOND = DAY, "2026-01-15"
 
 
 @pytest.fixture(scope="module")
-def two_days(home):
-    """Both runs; the second may refuse the push, but must say why."""
-    first = gpr("run", f"--home={home}", f"--day={FIRST}")
-    assert first.returncode == 0, first.stdout + first.stderr
-    second = gpr("run", f"--home={home}", f"--day={SECOND}")
-    return home, second
+def two_days(finished_copy):
+    """The home after both runs; the second may refuse the push, but must say why."""
+    home = finished_copy.home
+    return home, gpr("run", f"--home={home}", f"--day={SECOND}")
 
 
 def artifacts(home, day):

@@ -4,6 +4,8 @@ All three execute the same commands, so all three must publish the same bytes (T
 """
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +15,10 @@ import yaml
 
 from components.pipeline.registry import STEPS
 from gpr_core.support.hashing import hash_files
-from tests.orchestrators.conftest import GPR, gpr
+from tests.orchestrators.conftest import DAY, GPR, gpr
 
 pytestmark = pytest.mark.orchestrator
 
-DAY = "2026-01-14"
 # The receipt names what stood in the registry before, which differs between runners' homes.
 ARTIFACTS = [out.name for spec in STEPS for out in spec.outputs if out.cached]
 
@@ -36,47 +37,34 @@ def executed(output):
     ]
 
 
-@pytest.fixture(scope="module")
-def dvc_run(home):
-    """The first full run."""
-    done = gpr("run", f"--home={home}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return home, done.stdout
+def test_dvc_runs_all_steps_in_order(finished_day):
+    assert executed(finished_day.output) == [spec.name for spec in STEPS]
 
 
-def test_dvc_runs_all_steps_in_order(dvc_run):
-    _, output = dvc_run
-    assert executed(output) == [spec.name for spec in STEPS]
-
-
-def test_the_run_ends_with_a_table_and_the_path_of_the_report(dvc_run):
-    home, output = dvc_run
-    report = home / "runs" / DAY / "artifacts" / "evaluation" / "report.html"
+def test_the_run_ends_with_a_table_and_the_path_of_the_report(finished_day):
+    report = finished_day.workspace / "artifacts" / "evaluation" / "report.html"
     assert report.exists()
-    assert str(report) in output
-    assert "HR@10" in output
-    assert "Popularity" in output
+    assert str(report) in finished_day.output
+    assert "HR@10" in finished_day.output
+    assert "Popularity" in finished_day.output
 
 
-def test_a_second_run_does_nothing(dvc_run):
-    home, _ = dvc_run
-    done = gpr("run", f"--home={home}")
+def test_a_second_run_does_nothing(finished_copy):
+    done = gpr("run", f"--home={finished_copy.home}")
     assert done.returncode == 0
     assert executed(done.stdout) == []
 
 
-def test_dvc_itself_agrees_that_nothing_is_left_to_do(dvc_run):
-    home, _ = dvc_run
+def test_dvc_itself_agrees_that_nothing_is_left_to_do(finished_copy):
     dvc = str(Path(GPR).with_name("dvc"))
     done = subprocess.run(
-        [dvc, "repro"], cwd=home / "runs" / DAY, capture_output=True, text=True, check=True
+        [dvc, "repro"], cwd=finished_copy.workspace, capture_output=True, text=True, check=True
     )
     assert executed(done.stdout) == []
 
 
-def test_airflow_publishes_the_same_bytes(dvc_run, filled_home, tmp_path):
-    home, _ = dvc_run
-    copy = copy_home(filled_home, tmp_path / "airflow")
+def test_airflow_publishes_the_same_bytes(finished_day, filled_home, tmp_path):
+    copy = shutil.copytree(filled_home, tmp_path / "airflow")
     code = (
         "import os\n"
         "from airflow.utils.db import upgradedb\n"
@@ -93,14 +81,13 @@ def test_airflow_publishes_the_same_bytes(dvc_run, filled_home, tmp_path):
         env={**airflow_environment(tmp_path), "AIRFLOW_VAR_GPR_HOME": str(copy)},
     )
     assert "state success" in done.stdout.lower(), done.stdout[-3000:] + done.stderr[-3000:]
-    expected = artifact_hashes(home / "runs" / DAY / "artifacts")
+    expected = artifact_hashes(finished_day.workspace / "artifacts")
     assert artifact_hashes(copy / "runs" / DAY / "artifacts") == expected
 
 
-def test_kubeflow_publishes_the_same_bytes(dvc_run, filled_home, tmp_path):
-    home, _ = dvc_run
-    copy = copy_home(filled_home, tmp_path / "kubeflow")
-    params = (home / "runs" / DAY / "params.yaml").read_text()
+def test_kubeflow_publishes_the_same_bytes(finished_day, filled_home, tmp_path):
+    copy = shutil.copytree(filled_home, tmp_path / "kubeflow")
+    params = (finished_day.workspace / "params.yaml").read_text()
     script = tmp_path / "pipeline.py"
     script.write_text(
         "import sys, json\n"
@@ -132,7 +119,7 @@ def test_kubeflow_publishes_the_same_bytes(dvc_run, filled_home, tmp_path):
         env=airflow_environment(tmp_path),
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    expected = artifact_hashes(home / "runs" / DAY / "artifacts")
+    expected = artifact_hashes(finished_day.workspace / "artifacts")
     found = {}
     for manifest in (tmp_path / "root").rglob("manifest.json"):
         found[manifest.parent.name] = hash_files(manifest.parent)
@@ -140,28 +127,28 @@ def test_kubeflow_publishes_the_same_bytes(dvc_run, filled_home, tmp_path):
     assert found == expected
 
 
-def test_a_changed_parameter_reruns_its_step_and_what_follows(dvc_run):
-    home, _ = dvc_run
-    params = yaml.safe_load((home / "runs" / DAY / "params.yaml").read_text())
-    rate = params["vaft"]["optimizer"]["learning_rate"]
-    done = gpr("run", f"--home={home}", f"--set=vaft.optimizer.learning_rate={rate * 0.9}")
+def test_a_changed_parameter_reruns_its_step_and_what_follows(finished_copy):
+    workspace = finished_copy.workspace
+    before = artifact_hashes(workspace / "artifacts")
+    # A looser gate changes no weight, but the manifest of its step, and with it all that follow.
+    bound = yaml.safe_load((workspace / "params.yaml").read_text())["vaft"]["max_clipped_share"]
+    done = gpr(
+        "run", f"--home={finished_copy.home}", f"--set=vaft.max_clipped_share={(1 + bound) / 2}"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
     names = [spec.name for spec in STEPS]
     follow = names[names.index("vaft") :]
-    assert executed(done.stdout) == follow[: len(executed(done.stdout))]
-    assert "vaft" in executed(done.stdout)
-
-
-def copy_home(source, target):
-    """Copy a home without runs."""
-    import shutil
-
-    shutil.copytree(source, target)
-    return target
+    assert executed(done.stdout) == follow
+    after = artifact_hashes(workspace / "artifacts")
+    remade = [name for name in ARTIFACTS if after[name] != before[name]]
+    assert remade == [
+        out.name for spec in STEPS if spec.name in follow for out in spec.outputs if out.cached
+    ]
+    weights = "weights.safetensors"
+    assert after["vaft_checkpoint"][weights] == before["vaft_checkpoint"][weights]
 
 
 def airflow_environment(tmp_path):
     """Environment with an Airflow home of its own and this installation's commands first."""
-    import os
-
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return {**os.environ, "PATH": path, "AIRFLOW_HOME": str(tmp_path / "airflow_home")}

@@ -18,17 +18,8 @@ from tests.orchestrators.conftest import GPR, gpr
 
 pytestmark = pytest.mark.orchestrator
 
-DAY = "2026-01-14"
 TRAINING = ("mtp_pretrain", "vaft", "hepo")
 LEARNING = [spec.name for spec in STEPS[:6]]
-
-
-@pytest.fixture(scope="module")
-def finished(home):
-    """Workspace of an uninterrupted run."""
-    done = gpr("run", f"--home={home}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return home / "runs" / DAY
 
 
 def hide_oracle(workspace):
@@ -63,9 +54,9 @@ def wait_until_in_the_middle(spec, process, workspace, compute_s):
 
 
 @pytest.mark.parametrize("spec", STEPS, ids=lambda spec: spec.name)
-def test_a_killed_step_ends_with_the_same_bytes(spec, finished):
-    workspace = finished.with_name(f"killed-{spec.name}")
-    shutil.copytree(finished, workspace, symlinks=True)
+def test_a_killed_step_ends_with_the_same_bytes(spec, finished_copy):
+    workspace = finished_copy.workspace.with_name(f"killed-{spec.name}")
+    shutil.copytree(finished_copy.workspace, workspace, symlinks=True)
     outputs = [workspace / "artifacts" / artifact.name for artifact in spec.outputs]
     compute_s = read_json(StepPaths.in_workspace(spec, workspace).status)["timings"]["compute_s"]
     expected = [hash_files(folder) for folder in outputs]

@@ -39,7 +39,7 @@ def test_leaves_and_codes_are_described_in_words_of_the_titles(first_day):
     assert all(title.split()[1] in {"offer", "story"} for title in leaves[0]["titles"])
     assert sum(node["num_items"] for node in tree) == 150
     assert sum(node["num_ads"] for node in tree) == 60
-    assert all(len(node["children"]) <= 8 for node in tree)
+    assert all(len(node["children"]) <= 12 for node in tree)
 
 
 def test_titles_change_nothing_but_the_report(first_day, tmp_path):

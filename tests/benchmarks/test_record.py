@@ -1,0 +1,25 @@
+"""A benchmark result says where it comes from."""
+
+import sys
+
+from benchmarks import record
+from gpr_core.support.files import read_json
+
+
+def test_settings_of_number_libraries_are_recorded(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.setenv("GPR_THREADS", "1")
+    monkeypatch.setenv("UNRELATED", "1")
+    machine = record.describe_machine()
+    assert machine["environment"]["OPENBLAS_CORETYPE"] == "Haswell"
+    assert machine["environment"]["GPR_THREADS"] == "1"
+    assert "UNRELATED" not in machine["environment"]
+
+
+def test_a_result_names_the_command_that_reproduces_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["/somewhere/benchmarks/speed.py", "large"])
+    found = read_json(record.write_result("speed", {"ratio": 2.0}))
+    assert found["command"] == "python -m benchmarks.speed large"
+    assert found["ratio"] == 2.0
+    assert found["machine"]["libraries"]["torch"].startswith("2.")
