@@ -35,12 +35,14 @@ def embed(
         Literal["hashed", "sentence"],
         typer.Option(help="How texts are read: n-grams, or a small language model."),
     ] = "hashed",
-    dim: Annotated[int, typer.Option(help="Most numbers for each side of an item.")] = 64,
+    dim: Annotated[
+        int, typer.Option(help="Most numbers for each part of an item: texts, attributes, ...")
+    ] = 64,
     columns: Annotated[
         Path | None, typer.Option(help="YAML that says which columns are what; else by type.")
     ] = None,
     fitted: Annotated[
-        Path | None, typer.Option(help="Encoder folder to use as it is, instead of fitting one.")
+        Path | None, typer.Option(help="Encoder folder to use as it is; then nothing is fitted.")
     ] = None,
     day: Annotated[
         str, typer.Option(help="Landing day of the vectors, on or before that of the items.")

@@ -26,6 +26,7 @@ from gpr_core.embeddings.ngrams import NgramFeatures
 from gpr_core.embeddings.raw_items import RawItems
 from gpr_core.embeddings.sentences import SentenceFeatures
 from gpr_core.embeddings.vectors import VectorFeatures
+from gpr_core.support.config import to_mapping
 from gpr_core.support.errors import ContractError
 from gpr_core.support.hashing import hash_value
 from gpr_core.support.progress import Progress
@@ -139,8 +140,7 @@ class ItemEncoder:
             }
             for part in self.parts
         ]
-        roles = {name: list(getattr(self.roles, name)) for name in ColumnRoles.__slots__}
-        return {"parts": parts, "roles": roles}
+        return {"parts": parts, "roles": to_mapping(self.roles)}
 
 
 def fit_item_encoder(

@@ -32,7 +32,7 @@ def fast_float32_matmul() -> Iterator[None]:
     scaled dot-product attention on the CPU, become slower.
 
     Yields:
-        Nothing; the former setting comes back at the end.
+        None: the former setting comes back at the end.
     """
     former = _ONEDNN.matmul.fp32_precision
     if is_onednn_accurate():
@@ -48,7 +48,7 @@ def one_torch_thread() -> Iterator[None]:
     """Let each torch call inside the block use one thread, for callers that split the work.
 
     Yields:
-        Nothing; the former number of threads comes back at the end.
+        None: the former number of threads comes back at the end.
     """
     former = torch.get_num_threads()
     torch.set_num_threads(1)

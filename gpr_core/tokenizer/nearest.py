@@ -167,7 +167,7 @@ def map_chunks(
         threads: Threads to use; None takes as many as torch would.
 
     Yields:
-        The result of each chunk.
+        _Result: The result of each chunk.
     """
     threads = threads or torch.get_num_threads()
     parts = [slice(begin, min(begin + rows, num_rows)) for begin in range(0, num_rows, rows)]

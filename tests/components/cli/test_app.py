@@ -13,7 +13,17 @@ def gpr(*arguments):
 
 def test_help_lists_every_group():
     done = gpr("--help")
-    for name in ("run", "status", "render", "step", "lake", "params", "contracts", "models"):
+    for name in (
+        "run",
+        "status",
+        "render",
+        "step",
+        "lake",
+        "items",
+        "params",
+        "contracts",
+        "models",
+    ):
         assert f" {name} " in done.stdout
 
 
