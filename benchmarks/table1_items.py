@@ -21,7 +21,7 @@ from scipy.sparse import coo_array, csr_array
 
 from gpr_core.data.config import CurationConfig
 from gpr_core.data.days import parse_day
-from gpr_core.data.encoders.projection import fit_projection, project
+from gpr_core.embeddings.projection import fit_projection, project
 from gpr_core.data.item_sample import build_item_sample
 from gpr_core.data.lake import Lake
 from gpr_core.data.splits import Split

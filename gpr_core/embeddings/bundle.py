@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save
 
-from gpr_core.data.encoders.projection import Projection
 from gpr_core.embeddings.attributes import AttributeFeatures
 from gpr_core.embeddings.columns import ColumnRoles
 from gpr_core.embeddings.features import Features, Tensors
 from gpr_core.embeddings.item_encoder import ItemEncoder, Part
 from gpr_core.embeddings.ngrams import NgramFeatures
+from gpr_core.embeddings.projection import Projection
 from gpr_core.embeddings.sentences import SentenceFeatures
 from gpr_core.embeddings.vectors import VectorFeatures
 from gpr_core.support.config import load_section

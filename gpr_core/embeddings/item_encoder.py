@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from gpr_core.data.encoders.projection import Projection, fit_projection, project
 from gpr_core.embeddings.attributes import AttributeFeatures
 from gpr_core.embeddings.columns import ColumnRoles
 from gpr_core.embeddings.features import Features, Tensors
 from gpr_core.embeddings.ngrams import NgramFeatures
+from gpr_core.embeddings.projection import Projection, fit_projection, project
 from gpr_core.embeddings.raw_items import RawItems
 from gpr_core.embeddings.sentences import SentenceFeatures
 from gpr_core.embeddings.vectors import VectorFeatures

@@ -9,14 +9,14 @@ from typing import Any, Self
 
 from scipy.sparse import csr_array
 
-from gpr_core.data.encoders.hashed_text import (
+from gpr_core.embeddings.features import Tensors
+from gpr_core.embeddings.hashed_text import (
     Rarity,
     count_tokens,
     fit_rarity,
     text_tokens,
     weigh_counts,
 )
-from gpr_core.embeddings.features import Tensors
 from gpr_core.embeddings.raw_items import RawItems
 from gpr_core.support.progress import Progress
 

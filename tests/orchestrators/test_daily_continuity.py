@@ -1,4 +1,4 @@
-"""Two consecutive days: the second starts from the champion and keeps the codebook."""
+"""Three days: the second keeps the codebook of the champion, the third refits it."""
 
 import pyarrow.parquet as pq
 import pytest
@@ -11,7 +11,7 @@ from tests.orchestrators.conftest import DAY, gpr
 
 pytestmark = [pytest.mark.orchestrator, pytest.mark.e2e]
 
-FIRST, SECOND = DAY, "2026-01-15"
+FIRST, SECOND, THIRD = DAY, "2026-01-15", "2026-01-16"
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +74,26 @@ def test_the_first_day_is_untouched_by_the_second(two_days):
     done = gpr("run", f"--home={home}", f"--day={FIRST}")
     assert done.returncode == 0
     assert "Running stage" not in done.stdout
+
+
+def test_a_refit_trains_from_scratch_and_is_compared_with_the_champion(two_days):
+    home, _ = two_days
+    done = gpr("run", f"--home={home}", f"--day={THIRD}", "--set=run.refit=true")
+    assert done.returncode in (ExitCode.DONE, ExitCode.GATE_REFUSED), done.stdout + done.stderr
+    champion = yaml.safe_load((home / "runs" / THIRD / "params.yaml").read_text())["run"][
+        "champion"
+    ]
+    assert champion is not None
+    verdict = read_json(artifacts(home, THIRD) / "evaluation" / "verdict.json")
+    assert verdict["champion"] == champion
+    checkpoint = read_json(artifacts(home, THIRD) / "mtp_checkpoint" / "checkpoint.json")
+    assert checkpoint["parent"] is None
+    versions = [read_json(folder / "tokenizer.json")["version"] for folder in tokenizers(home)]
+    assert versions[0] == versions[1] != versions[2]
+    id_map = pq.read_table(artifacts(home, THIRD) / "tokenizer" / "id_map.parquet")
+    assert id_map.num_rows == len(sid_map(home, SECOND))
+
+
+def tokenizers(home):
+    """Folders of the tokenizers of the three days."""
+    return [artifacts(home, day) / "tokenizer" for day in (FIRST, SECOND, THIRD)]

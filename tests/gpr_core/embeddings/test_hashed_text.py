@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import pytest
 
-from gpr_core.data.encoders.hashed_text import (
+from gpr_core.embeddings.hashed_text import (
     NUM_COLUMNS,
     count_tokens,
     fit_rarity,
@@ -47,7 +47,7 @@ def test_counts_lie_in_the_column_of_the_checksum():
 
 def test_hashing_is_the_same_in_every_process():
     code = (
-        "from gpr_core.data.encoders.hashed_text import count_tokens\n"
+        "from gpr_core.embeddings.hashed_text import count_tokens\n"
         "print(count_tokens([['red', 'tea']]).indices.tolist())"
     )
     printed = {

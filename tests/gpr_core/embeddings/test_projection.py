@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array, random_array
 
-from gpr_core.data.encoders.projection import fit_projection, project
+from gpr_core.embeddings.projection import fit_projection, project
 from gpr_core.support.errors import ShapeError
 from gpr_core.support.seeding import numpy_stream
 
