@@ -56,7 +56,7 @@ REPORTED = {
 
 _LEARNING_RATES = (3e-4, 1e-3, 3e-3)
 _THREADS = 2
-_CONFIGS = {
+CONFIGS = {
     "world": TokenizationConfig(codebook_size=128),
     "industrial": TokenizationConfig(codebook_size=256),
     "beauty": TokenizationConfig(codebook_size=256),
@@ -232,6 +232,6 @@ if __name__ == "__main__":
         "beauty": partial(beauty_items, folder),
     }
     started = time.monotonic()
-    result = run_study(sources[name], _CONFIGS[name])
+    result = run_study(sources[name], CONFIGS[name])
     result["study_s"] = round(time.monotonic() - started, 1)
     print(write_result(f"table1_{name}", {"source": name, **result}))  # noqa: T201

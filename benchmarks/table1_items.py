@@ -21,12 +21,12 @@ from scipy.sparse import coo_array, csr_array
 
 from gpr_core.data.config import CurationConfig
 from gpr_core.data.days import parse_day
-from gpr_core.embeddings.projection import fit_projection, project
 from gpr_core.data.item_sample import build_item_sample
 from gpr_core.data.lake import Lake
 from gpr_core.data.splits import Split
 from gpr_core.embeddings.columns import roles_by_type
 from gpr_core.embeddings.item_encoder import ItemVectors, fit_item_encoder
+from gpr_core.embeddings.projection import fit_projection, project
 from gpr_core.embeddings.raw_items import RawItems, items_of_table, read_raw_table
 from gpr_core.support.progress import Progress
 from gpr_core.tokenizer.protocol import ItemSample

@@ -10,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "pandas", "great_expectations", "kfp", "dvc")
+# Midnight of a date, midnight after a short month, and a minute after a run began.
+MOMENTS = ("2026-01-16", "2026-03-01", "2026-01-16T03:01")
 
 
 def parse(code):
@@ -29,35 +31,42 @@ def test_parsing_imports_nothing_heavy():
     assert parse(code) == "[]"
 
 
-def run_at(day, hour):
-    """Ask the timetable for the first run of a date, as the scheduler does."""
+@pytest.fixture(scope="module")
+def first_runs():
+    """The first run from some moments on, as the scheduler asks for it: (run after, key)."""
     code = (
         "import json, gpr_daily\n"
-        "from pendulum import datetime\n"
+        "from pendulum import parse\n"
         "from airflow.serialization.encoders import coerce_to_core_timetable\n"
         "from airflow.timetables.base import TimeRestriction\n"
-        f"earliest = datetime({day.year}, {day.month}, {day.day}, {hour})\n"
-        "restriction = TimeRestriction(earliest=earliest, latest=None, catchup=True)\n"
         "timetable = coerce_to_core_timetable(gpr_daily.dag.timetable)\n"
-        "run = timetable.next_dagrun_info_v2(last_dagrun_info=None, restriction=restriction)\n"
-        "print(json.dumps([run.run_after.isoformat(), run.partition_key]))\n"
+        "runs = {}\n"
+        f"for moment in {MOMENTS!r}:\n"
+        "    after = TimeRestriction(earliest=parse(moment), latest=None, catchup=True)\n"
+        "    run = timetable.next_dagrun_info_v2(last_dagrun_info=None, restriction=after)\n"
+        "    runs[moment] = [run.run_after.isoformat(), run.partition_key]\n"
+        "print(json.dumps(runs))\n"
     )
-    run_after, partition_key = json.loads(parse(code))
-    return datetime.fromisoformat(run_after), partition_key
+    return {
+        moment: (datetime.fromisoformat(run_after), key)
+        for moment, (run_after, key) in json.loads(parse(code)).items()
+    }
 
 
-@pytest.mark.parametrize("day", [date(2026, 1, 16), date(2026, 3, 1)])
-def test_the_run_of_a_day_starts_when_the_day_after_has_landed(day):
-    run_after, partition_key = run_at(day, hour=0)
-    trained_on, evaluated_on = day - timedelta(days=2), day - timedelta(days=1)
+@pytest.mark.parametrize("moment", MOMENTS[:2])
+def test_the_run_of_a_day_starts_when_the_day_after_has_landed(first_runs, moment):
+    run_after, partition_key = first_runs[moment]
+    trained_on = date.fromisoformat(moment) - timedelta(days=2)
     assert partition_key == trained_on.isoformat()
-    landed = datetime.combine(evaluated_on + timedelta(days=1), time(), tzinfo=UTC)
+    # The day after is evaluated on: it ends two midnights after the training day began.
+    landed = datetime.combine(trained_on + timedelta(days=2), time(), tzinfo=UTC)
     assert run_after == landed + timedelta(hours=3)
 
 
-def test_a_date_whose_run_has_begun_is_followed_by_the_run_of_the_next():
-    run_after, partition_key = run_at(date(2026, 1, 16), hour=4)
-    assert (run_after.day, partition_key) == (17, "2026-01-15")
+def test_a_date_whose_run_has_begun_is_followed_by_the_run_of_the_next(first_runs):
+    run_after, partition_key = first_runs[MOMENTS[2]]
+    assert run_after == datetime(2026, 1, 17, 3, tzinfo=UTC)
+    assert partition_key == "2026-01-15"
 
 
 def test_one_day_runs_at_a_time_and_missed_days_are_not_caught_up():
