@@ -1,8 +1,11 @@
 """Settings that must stand before the first import of a tool, and shared fixtures."""
 
+import logging
 import os
 import tempfile
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -15,3 +18,11 @@ os.environ.update(
     DVC_NO_ANALYTICS="true",
     GX_ANALYTICS_ENABLED="false",
 )
+
+
+@pytest.fixture(autouse=True)
+def _own_logging():
+    """Let no test inherit the handlers that a command line of an earlier test installed."""
+    logger = logging.getLogger("gpr")
+    logger.propagate = True
+    logger.handlers = []
