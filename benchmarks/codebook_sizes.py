@@ -3,7 +3,7 @@
     python -m benchmarks.codebook_sizes
 
 Uses the catalog of the synthetic world `small` on three seeds, and a tenth of it, and writes
-docs/benchmarks/codebook_sizes.json; docs/tokenizer.md shows its table.
+docs/benchmarks/codebook_sizes.json.
 """
 
 import time

@@ -7,6 +7,8 @@ Three levels of 256 codes, 25 iterations a level. Writes docs/benchmarks/tokeniz
 Letters: M vectors, D width.
 """
 
+from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 import faiss
@@ -81,20 +83,26 @@ def measure(x_MD: Floats, *, threads: int) -> dict[str, Any]:
     Returns:
         Ratios of the times, and errors relative to the data's.
     """
-    trained: dict[str, list[list[Floats]]] = {"ours": [], "faiss": []}
-    contenders = {"ours": train_ours, "faiss": train_with_faiss}
-    # The first pair only warms up.
-    seeds = (_SEEDS[0], *_SEEDS)
+    trained: dict[str, dict[int, list[Floats]]] = {"ours": {}, "faiss": {}}
 
-    def train(name: str) -> None:
-        seed = seeds[len(trained[name])]
-        trained[name].append(contenders[name](x_MD, seed=seed, threads=threads))
+    def trainer(name: str, train: Callable[..., list[Floats]]) -> Callable[[], None]:
+        seeds = cycle(_SEEDS)
+
+        def run() -> None:
+            seed = next(seeds)
+            trained[name][seed] = train(x_MD, seed=seed, threads=threads)
+
+        return run
 
     row = compare(
-        lambda: train("ours"), lambda: train("faiss"), threads=threads, repeats=len(_SEEDS)
+        trainer("ours", train_ours),
+        trainer("faiss", train_with_faiss),
+        threads=threads,
+        repeats=len(_SEEDS),
     )
     ours, theirs = (
-        [relative_error(x_MD, codebooks) for codebooks in trained[name][1:]] for name in contenders
+        [relative_error(x_MD, codebooks) for _, codebooks in sorted(by_seed.items())]
+        for by_seed in trained.values()
     )
     shares = [mine / other for mine, other in zip(ours, theirs, strict=True)]
     return {

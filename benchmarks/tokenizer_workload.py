@@ -7,7 +7,8 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,21 @@ import torch
 from gpr_core.support.matmul import fast_float32_matmul, one_torch_thread
 from gpr_core.support.seeding import numpy_stream
 
+_QUIET = 0.05
+"""Share of the machine that other processes may use while wall time is measured."""
+_MOST_THROWN_AWAY = 400
+
 Floats = npt.NDArray[np.float32]
 SEED, WIDTH, NUM_CLUSTERS, NOISE = 0, 64, 3000, 0.35
 DATA = f"{NUM_CLUSTERS} zipf-weighted gaussian clusters, sigma {NOISE}, width {WIDTH}, float32"
+
+
+class _Pair(NamedTuple):
+    """Seconds of both contenders, and the share of the machine that others used meanwhile."""
+
+    ours_s: float
+    baseline_s: float
+    busy_elsewhere: float
 
 
 def make_vectors(num_vectors: int, *, part: int = 0) -> Floats:
@@ -44,28 +57,44 @@ def compare(
 ) -> dict[str, Any]:
     """Time two contenders in turn, after one run of each that does not count.
 
+    With one thread the processor time is taken, which neighbors hardly change. With more it is the
+    wall time, because waiting threads burn processor time; pairs during which other processes
+    were busy are thrown away and repeated.
+
     Args:
         ours: Our implementation.
         baseline: The other one, on the same work.
-        threads: Threads that both use. With one the processor time is taken, which neighbors
-            hardly change; with more the wall time, because waiting threads burn processor time.
+        threads: Threads that both use.
         repeats: How many pairs.
 
     Returns:
         Median seconds of both, and median, min and max of the ratio baseline / ours of the pairs.
+
+    Raises:
+        RuntimeError: If the machine was never quiet.
     """
     clock = time.process_time if threads == 1 else time.perf_counter
-    load = os.getloadavg()[0]
-    pairs = [[_seconds(work, clock) for work in (ours, baseline)] for _ in range(repeats + 1)][1:]
-    ratios = [theirs_s / ours_s for ours_s, theirs_s in pairs]
+    _time_pair(ours, baseline, clock)
+    pairs: list[_Pair] = []
+    thrown_away = 0
+    while len(pairs) < repeats and thrown_away < _MOST_THROWN_AWAY:
+        pair = _time_pair(ours, baseline, clock)
+        if threads == 1 or pair.busy_elsewhere < _QUIET:
+            pairs.append(pair)
+        else:
+            thrown_away += 1
+            time.sleep(1)
+    if not pairs:
+        raise RuntimeError("other processes were busy all the time; wait until they are done")
     return {
         "threads": threads,
         "clock": clock.__name__,
-        "repeats": repeats,
-        "load_before": round(load, 2),
-        "ours_s": statistics.median(ours_s for ours_s, _ in pairs),
-        "baseline_s": statistics.median(theirs_s for _, theirs_s in pairs),
-        "ratio": spread(ratios),
+        "pairs": len(pairs),
+        "pairs_thrown_away": thrown_away,
+        "busy_elsewhere": spread([pair.busy_elsewhere for pair in pairs]),
+        "ours_s": statistics.median(pair.ours_s for pair in pairs),
+        "baseline_s": statistics.median(pair.baseline_s for pair in pairs),
+        "ratio": spread([pair.baseline_s / pair.ours_s for pair in pairs]),
     }
 
 
@@ -100,6 +129,25 @@ def float32_limit_gflops() -> float:
                 _seconds(lambda: left_MD @ right_MD.T, time.process_time) for _ in range(30)
             ]
     return round(operations / min(by_mkl + by_onednn) / 1e9, 1)
+
+
+def _time_pair(
+    ours: Callable[[], object], baseline: Callable[[], object], clock: Callable[[], float]
+) -> _Pair:
+    """Time one run of each, and measure how busy other processes were meanwhile."""
+    started, everyone_s, mine_s = time.perf_counter(), _busy_s(), time.process_time()
+    ours_s, baseline_s = _seconds(ours, clock), _seconds(baseline, clock)
+    elsewhere_s = (_busy_s() - everyone_s) - (time.process_time() - mine_s)
+    capacity_s = (time.perf_counter() - started) * (os.cpu_count() or 1)
+    return _Pair(ours_s, baseline_s, max(0.0, elsewhere_s / capacity_s))
+
+
+def _busy_s() -> float:
+    """Read how long the processors of the machine have worked, or were taken from it."""
+    fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
+    user, nice, system, _, _, irq, softirq, steal = (int(field) for field in fields[:8])
+    ticks = user + nice + system + irq + softirq + steal
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _seconds(work: Callable[[], object], clock: Callable[[], float]) -> float:
