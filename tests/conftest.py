@@ -22,7 +22,8 @@ os.environ.update(
 
 @pytest.fixture(autouse=True)
 def _own_logging():
-    """Let no test inherit the handlers that a command line of an earlier test installed."""
+    """Let no test inherit what an earlier test or Airflow, imported by one, did to our logs."""
     logger = logging.getLogger("gpr")
+    logger.setLevel(logging.INFO)
     logger.propagate = True
     logger.handlers = []

@@ -45,7 +45,8 @@ def _stage(spec: StepSpec) -> dict[str, Any]:
     outs: list[Any] = [_out(f"artifacts/{out.name}", cached=out.cached) for out in spec.outputs]
     stage = {
         "desc": spec.summary,
-        "cmd": f"gpr step run {spec.name}",
+        # A shell that stayed between would outlive the run and keep the step alive with it.
+        "cmd": f"exec gpr step run {spec.name}",
         "deps": [*lake, *inputs, *spec.code],
         "params": [*(f"run.{name}" for name in spec.run_params), spec.section],
         "outs": outs,

@@ -22,7 +22,7 @@ import torch
 
 from gpr_core.support.matmul import one_torch_thread
 from gpr_core.support.seeding import numpy_stream
-from gpr_core.tokenizer.nearest import CHUNK_ROWS, Centers, Scratch, map_chunks
+from gpr_core.tokenizer.nearest import CHUNK_ROWS, Centers, Scratch, chunks_of, map_parts
 from gpr_core.tokenizer.residual import Floats, residual_codes
 
 Init = Literal["plus_plus", "random"]
@@ -33,7 +33,6 @@ _STAGES = ((64, 0.4), (256, 0.3))
 _SEEDING_POINTS, _SEEDING_POINTS_PER_CODE = 8192, 4
 _SEEDING_TRIALS = 4
 _FILLING_ROUNDS = 20
-_SUM_ROWS = 16 * CHUNK_ROWS
 
 
 class Clustering(NamedTuple):
@@ -172,9 +171,8 @@ def _weighted_sums(
         sum_VE = torch.zeros(num_codes, width + 1, dtype=torch.float64)
         # In float64 the mean of equal points is that point, and its error exactly zero.
         point_RE = np.empty((CHUNK_ROWS, width + 1))
-        for begin in range(part.start, part.stop, CHUNK_ROWS):
-            chunk = slice(begin, min(begin + CHUNK_ROWS, part.stop))
-            weighted_RE = point_RE[: chunk.stop - begin]
+        for chunk in chunks_of(part):
+            weighted_RE = point_RE[: chunk.stop - chunk.start]
             weighted_RE[:, :-1], weighted_RE[:, -1] = x_MD[chunk], 1.0
             weighted_RE *= weight_M[chunk, None].astype(np.float64)
             code_R = torch.from_numpy(code_M[chunk].astype(np.int64))
@@ -182,9 +180,7 @@ def _weighted_sums(
         return sum_VE.numpy()
 
     sum_VE = np.zeros((num_codes, width + 1))
-    for part_sum_VE in map_chunks(
-        add_up, num_rows=len(x_MD), width=width, rows=_SUM_ROWS, threads=threads
-    ):
+    for part_sum_VE in map_parts(add_up, num_rows=len(x_MD), width=width, threads=threads):
         sum_VE += part_sum_VE
     return sum_VE
 
@@ -194,9 +190,8 @@ def _worst_points(x_MD: Floats, found: Clustering, count: int) -> npt.NDArray[np
     if not count:
         return np.empty(0, dtype=np.intp)
     error_M = np.empty(len(x_MD), dtype=np.float32)
-    for begin in range(0, len(x_MD), CHUNK_ROWS):
-        part = slice(begin, begin + CHUNK_ROWS)
-        error_M[part] = np.square(x_MD[part] - found.centers_VD[found.code_M[part]]).sum(1)
+    for chunk in chunks_of(slice(0, len(x_MD))):
+        error_M[chunk] = np.square(x_MD[chunk] - found.centers_VD[found.code_M[chunk]]).sum(1)
     # Equal points have equal errors and would only share a new center.
     _, distinct = np.unique(-error_M, return_index=True)
     worst = distinct[:count]
@@ -224,23 +219,26 @@ def _choices(
 ) -> tuple[npt.NDArray[np.intp], Floats]:
     """Nearest center of the waiting points, and how much worse the second nearest scores."""
     centers = Centers(centers_VD)
+    choice_N = np.empty(waiting_N.size, dtype=np.intp)
+    loss_N = np.empty(waiting_N.size, dtype=np.float32)
 
-    def choose(part: slice, scratch: Scratch) -> tuple[npt.NDArray[np.intp], Floats]:
-        rows = scratch.load(x_MD[waiting_N[part]])
-        code_R = scratch.search(centers, rows)
-        best_R, second_R = np.full((2, rows), -np.inf, dtype=np.float32)
-        for block in centers.blocks:
-            scores_RV = scratch.score(block, rows)
-            row_R = np.flatnonzero(
-                (code_R >= block.first) & (code_R < block.first + len(scores_RV.T))
-            )
-            best_R[row_R] = scores_RV[row_R, code_R[row_R] - block.first]
-            scores_RV[row_R, code_R[row_R] - block.first] = -np.inf
-            second_R = np.maximum(second_R, scores_RV.max(1))
-        return code_R, best_R - second_R
+    def choose(part: slice, scratch: Scratch) -> None:
+        for chunk in chunks_of(part):
+            rows = scratch.load(x_MD[waiting_N[chunk]])
+            choice_N[chunk] = code_R = scratch.search(centers, rows)
+            best_R, second_R = np.full((2, rows), -np.inf, dtype=np.float32)
+            for block in centers.blocks:
+                scores_RV = scratch.score(block, rows)
+                place_R = code_R - block.first
+                here = np.flatnonzero((place_R >= 0) & (place_R < scores_RV.shape[1]))
+                best_R[here] = scores_RV[here, place_R[here]]
+                scores_RV[here, place_R[here]] = -np.inf
+                second_R = np.maximum(second_R, scores_RV.max(1))
+            loss_N[chunk] = best_R - second_R
 
-    found = list(map_chunks(choose, num_rows=waiting_N.size, width=x_MD.shape[1], threads=threads))
-    return np.concatenate([pair[0] for pair in found]), np.concatenate([pair[1] for pair in found])
+    for _ in map_parts(choose, num_rows=waiting_N.size, width=x_MD.shape[1], threads=threads):
+        pass
+    return choice_N, loss_N
 
 
 def _start_random(

@@ -25,6 +25,7 @@ from gpr_core.support.matmul import fast_float32_matmul, one_torch_thread
 CHUNK_ROWS = 1024
 BLOCK_CODES = 1024
 _PRODUCT_ROWS = 512
+_FEWEST_PARTS, _MOST_CHUNKS = 8, 16
 
 _Result = TypeVar("_Result")
 
@@ -146,37 +147,60 @@ class Scratch:
         return found_RV
 
 
-def map_chunks(
+def map_parts(
     work: Callable[[slice, Scratch], _Result],
     *,
     num_rows: int,
     width: int,
-    rows: int = CHUNK_ROWS,
     threads: int | None = None,
 ) -> Iterator[_Result]:
-    """Work on chunks of rows in parallel.
+    """Work on parts of the rows in parallel.
 
-    Results come in the order of the rows, so that adding them up does not depend on the number
-    of threads. While the caller iterates, torch uses one thread per call and the fast products.
+    The parts depend on the number of rows alone and their results come in order, so that adding
+    them up does not depend on the number of threads. While the caller iterates, torch uses one
+    thread per call and the fast products.
 
     Args:
-        work: Called with the rows of a chunk and a scratch that no other thread uses.
+        work: Called with consecutive rows and a scratch that no other thread uses.
         num_rows: Number of all rows.
         width: Width of the vectors D.
-        rows: Rows of a chunk; the last one may have fewer.
         threads: Threads to use; None takes as many as torch would.
 
     Yields:
-        _Result: The result of each chunk.
+        The result of each part.
     """
     threads = threads or torch.get_num_threads()
-    parts = [slice(begin, min(begin + rows, num_rows)) for begin in range(0, num_rows, rows)]
+    # Large parts cost less, as long as there are some for every thread.
+    num_chunks = int(np.clip(num_rows // (_FEWEST_PARTS * CHUNK_ROWS), 1, _MOST_CHUNKS))
+    parts = list(_cut(slice(0, num_rows), num_chunks * CHUNK_ROWS))
     with fast_float32_matmul(), one_torch_thread():
         if threads == 1 or len(parts) < 2:
             scratch = Scratch(width)
             yield from (work(part, scratch) for part in parts)
         else:
             yield from _map_in_threads(work, parts, width, threads)
+
+
+def chunks_of(part: slice) -> Iterator[slice]:
+    """Cut the rows of a part into chunks, each of which fits into a scratch.
+
+    Args:
+        part: Consecutive rows.
+
+    Returns:
+        Consecutive slices.
+
+    Example:
+        >>> [(chunk.start, chunk.stop) for chunk in chunks_of(slice(2048, 3500))]
+        [(2048, 3072), (3072, 3500)]
+    """
+    return _cut(part, CHUNK_ROWS)
+
+
+def _cut(part: slice, rows: int) -> Iterator[slice]:
+    """Cut rows into slices of equal size; the last one may be shorter."""
+    starts = range(part.start, part.stop, rows)
+    return (slice(begin, min(begin + rows, part.stop)) for begin in starts)
 
 
 def _map_in_threads(

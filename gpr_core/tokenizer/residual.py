@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from gpr_core.support.errors import ContractError
 from gpr_core.support.shapes import check_shape
-from gpr_core.tokenizer.nearest import Centers, Scratch, map_chunks
+from gpr_core.tokenizer.nearest import Centers, Scratch, chunks_of, map_parts
 
 _SLICE_VALUES = 1 << 18
 
@@ -67,16 +67,17 @@ def residual_codes(
     levels = [Centers(centers_VD) for centers_VD in codebooks]
 
     def encode(part: slice, scratch: Scratch) -> None:
-        rows = scratch.load(x_MD[part])
-        if not np.isfinite(scratch.left_RE[:rows]).all():
-            check_finite(x_MD, "item vectors")
-        # All levels of a chunk are done while it is in the cache.
-        for level, centers in enumerate(levels):
-            code_ML[part, level] = code_R = scratch.search(centers, rows)
-            if level + 1 < len(levels):
-                scratch.subtract(centers, code_R)
+        for chunk in chunks_of(part):
+            rows = scratch.load(x_MD[chunk])
+            if not np.isfinite(scratch.left_RE[:rows]).all():
+                check_finite(x_MD, "item vectors")
+            # All levels of a chunk are done while it is in the cache.
+            for level, centers in enumerate(levels):
+                code_ML[chunk, level] = code_R = scratch.search(centers, rows)
+                if level + 1 < len(levels):
+                    scratch.subtract(centers, code_R)
 
-    for _ in map_chunks(encode, num_rows=len(x_MD), width=x_MD.shape[1], threads=threads):
+    for _ in map_parts(encode, num_rows=len(x_MD), width=x_MD.shape[1], threads=threads):
         pass
     return code_ML
 

@@ -30,7 +30,7 @@ def test_the_ratio_is_that_of_pairs_without_the_warm_up(monkeypatch):
     seconds = iter([(9.0, 1.0), (1.0, 2.0), (2.0, 3.0), (1.0, 4.0)])
     row = scripted(monkeypatch, seconds, repeat(0.0))
     assert row["ratio"] == {"median": 2.0, "min": 1.5, "max": 4.0}
-    assert (row["ours_s"], row["baseline_s"]) == (1.0, 3.0)
+    assert (row["ours_s"], row["baseline_s"], row["ratio_of_fastest"]) == (1.0, 3.0, 2.0)
     assert (row["clock"], row["pairs_thrown_away"]) == ("perf_counter", 0)
 
 

@@ -56,6 +56,8 @@ def test_a_step_dies_with_the_run_that_started_it(home):
     paths = StepPaths.in_workspace(STEP, workspace_of(home, DAY))
     run = subprocess.Popen(
         [GPR, "run", f"--home={home}", f"--only={STEP.name}"],
+        # Unlike bash, this shell stays between DVC and the step that it starts.
+        env={**os.environ, "SHELL": "/bin/sh"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

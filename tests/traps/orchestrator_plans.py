@@ -58,7 +58,7 @@ def dvc_plan(document):
     frozen = {
         name: "never" if stage.get("frozen") else ALL_SUCCESS for name, stage in stages.items()
     }
-    commands = {name: stage["cmd"] for name, stage in stages.items()}
+    commands = {name: stage["cmd"].removeprefix("exec ") for name, stage in stages.items()}
     return Plan(frozenset(pairs), commands, frozen)
 
 

@@ -39,7 +39,7 @@ def test_a_stage_depends_on_lake_inputs_code_and_its_own_parameters():
     stage = yaml.safe_load(render_dvc_yaml([MAKE, PUSH]))["stages"]["make"]
     assert stage == {
         "desc": "Makes.",
-        "cmd": "gpr step run make",
+        "cmd": "exec gpr step run make",
         "deps": ["${run.lake}/manifests/${run.day}/train.json", "gpr_core/data"],
         "params": ["run.day", "run.seed", "run.device", "run.threads", "make"],
         "outs": ["artifacts/x"],

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gpr_core.tokenizer import nearest
-from gpr_core.tokenizer.nearest import CHUNK_ROWS, Centers, Scratch, map_chunks
+from gpr_core.tokenizer.nearest import Centers, Scratch, chunks_of, map_parts
 
 CENTERS = np.array([[0, 0], [4, 0], [0, 4], [4, 4], [9, 9]], np.float32)
 
@@ -40,18 +40,44 @@ def test_subtracting_leaves_the_rest_for_the_next_level():
     assert scratch.search(Centers(CENTERS), rows).tolist() == [0, 0]
 
 
+def small_parts(monkeypatch):
+    """One row per chunk and part."""
+    monkeypatch.setattr(nearest, "CHUNK_ROWS", 1)
+    monkeypatch.setattr(nearest, "_MOST_CHUNKS", 1)
+
+
+def test_parts_depend_on_the_number_of_rows_alone():
+    def sizes(num_rows, threads):
+        parts = map_parts(
+            lambda part, _: part.stop - part.start, num_rows=num_rows, width=2, threads=threads
+        )
+        return list(parts)
+
+    for threads in (1, 3):
+        assert sizes(0, threads) == []
+        assert sizes(1500, threads) == [1024, 476]
+        assert sizes(16 * 1024, threads) == [2048] * 8
+        assert sizes(40 * 16_384 + 1, threads) == [16_384] * 40 + [1]
+
+
+def test_chunks_cover_a_part():
+    assert list(chunks_of(slice(1024, 3000))) == [slice(1024, 2048), slice(2048, 3000)]
+    assert list(chunks_of(slice(0, 0))) == []
+
+
 @pytest.mark.parametrize("threads", [1, 3])
-def test_results_come_in_the_order_of_the_rows(threads):
+def test_results_come_in_the_order_of_the_rows(monkeypatch, threads):
+    small_parts(monkeypatch)
+
     def work(part, scratch):
         time.sleep(0.02 if part.start == 0 else 0)
-        return part.start, part.stop
+        return part.start
 
-    found = list(map_chunks(work, num_rows=10, width=2, rows=3, threads=threads))
-    assert found == [(0, 3), (3, 6), (6, 9), (9, 10)]
-    assert list(map_chunks(work, num_rows=0, width=2, threads=threads)) == []
+    assert list(map_parts(work, num_rows=10, width=2, threads=threads)) == list(range(10))
 
 
-def test_threads_share_no_scratch_and_torch_keeps_to_one_thread():
+def test_threads_share_no_scratch_and_torch_keeps_to_one_thread(monkeypatch):
+    small_parts(monkeypatch)
     at_work, torch_threads = set(), set()
     both = threading.Barrier(2, timeout=30)
 
@@ -61,27 +87,30 @@ def test_threads_share_no_scratch_and_torch_keeps_to_one_thread():
         both.wait()
 
     before = torch.get_num_threads()
-    list(map_chunks(work, num_rows=4, width=2, rows=1, threads=2))
+    list(map_parts(work, num_rows=4, width=2, threads=2))
     assert len(at_work) == 2
     assert torch_threads == {1}
     assert torch.get_num_threads() == before
 
 
-def test_few_results_wait_for_a_slow_caller():
+def test_few_results_wait_for_a_slow_caller(monkeypatch):
+    small_parts(monkeypatch)
     done = []
 
     def work(part, scratch):
         done.append(part.start)
 
-    for taken, _ in enumerate(map_chunks(work, num_rows=200, width=2, rows=1, threads=2)):
+    for taken, _ in enumerate(map_parts(work, num_rows=200, width=2, threads=2)):
         time.sleep(0.001)
         assert len(done) <= taken + 7
 
 
-def test_an_error_in_a_thread_reaches_the_caller():
-    def work(part, scratch):
-        if part.start == 3 * CHUNK_ROWS:
-            raise ValueError("chunk three")
+def test_an_error_in_a_thread_reaches_the_caller(monkeypatch):
+    small_parts(monkeypatch)
 
-    with pytest.raises(ValueError, match="chunk three"):
-        list(map_chunks(work, num_rows=6 * CHUNK_ROWS, width=2, threads=2))
+    def work(part, scratch):
+        if part.start == 3:
+            raise ValueError("part three")
+
+    with pytest.raises(ValueError, match="part three"):
+        list(map_parts(work, num_rows=6, width=2, threads=2))
