@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from data_contracts.model import ROWS_COLUMN, Contract, DriftRule
 
@@ -164,7 +164,7 @@ def _compare(rule: DriftRule, last: DayProfile, history: Sequence[DayProfile]) -
     )
     if counts.sum() == 0 or reference.sum() == 0:
         return DriftResult(rule, None, rule.bound, len(known), last.day)
-    chance = float(chi2.ppf(_CHANCE, max(len(labels) - 1, 1)))
+    chance = float(chdtri(max(len(labels) - 1, 1), 1 - _CHANCE))
     chance *= 1 / counts.sum() + 1 / reference.sum()
     if rule.method == "psi":
         value = population_stability_index(counts, reference)

@@ -7,7 +7,7 @@ source. Importing this module is cheap: the package itself is imported inside th
 import functools
 import importlib
 import os
-import warnings
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -130,14 +130,19 @@ def fill_arguments(rule: Rule, parameters: Mapping[str, float]) -> dict[str, Any
     }
 
 
+def start_importing() -> None:
+    """Import Great Expectations in the background; it takes seconds that work can hide.
+
+    Whoever needs it sooner waits for the rest, and gets the error if there is one.
+    """
+    threading.Thread(target=_great_expectations, daemon=True).start()
+
+
 @functools.cache
 def _great_expectations() -> Any:
     """Import the package once, without telemetry; it takes seconds."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    with warnings.catch_warnings():
-        # It imports every cloud client that is installed, and these warn about one another.
-        warnings.simplefilter("ignore")
-        return importlib.import_module("great_expectations")
+    return importlib.import_module("great_expectations")
 
 
 @functools.cache

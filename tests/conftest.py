@@ -17,6 +17,9 @@ os.environ.update(
     AIRFLOW__LOGGING__LOGGING_LEVEL="ERROR",
     DVC_NO_ANALYTICS="true",
     GX_ANALYTICS_ENABLED="false",
+    # The workers of pytest-xdist share the cores; threads that wait for each other by spinning
+    # would cost more time than they save.
+    OMP_NUM_THREADS="1",
 )
 
 

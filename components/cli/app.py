@@ -1,38 +1,85 @@
-"""The `gpr` command: its groups of subcommands, logging, and how errors reach the shell."""
+"""The `gpr` command: its groups of subcommands, logging, and how errors reach the shell.
+
+Each group is imported when it is asked for: a step that starts eight times a day must not wait
+for the adapters of the lake, nor `gpr params` for torch.
+"""
 
 import logging
 import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from components.cli import (
-    items_commands,
-    lake_commands,
-    params_commands,
-    render_commands,
-    run_commands,
-)
-from components.cli.step_commands import steps_app
-from components.model_push.commands import models_app
 from components.runtime.exit_codes import exit_code_of
-from data_contracts.commands import contracts_app
 from gpr_core.support.errors import GprError
+
+_COMMANDS = {
+    "run": "components.cli.run_commands:run",
+    "status": "components.cli.run_commands:status",
+    "render": "components.cli.render_commands:render",
+    "step": "components.cli.step_commands:steps_app",
+    "lake": "components.cli.lake_commands:lake_app",
+    "items": "components.cli.items_commands:items_app",
+    "params": "components.cli.params_commands:params_app",
+    "contracts": "data_contracts.commands:contracts_app",
+    "models": "components.model_push.commands:models_app",
+}
+
+
+class _Commands(Mapping[str, Any]):
+    """Subcommands by name, each imported when it is looked up."""
+
+    def __getitem__(self, name: str) -> Any:
+        """Import one subcommand."""
+        return _load(name, _COMMANDS[name])
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        """Count the subcommands."""
+        return len(_COMMANDS)
+
+
+@cache
+def _load(name: str, place: str) -> Any:
+    """Turn a function or a group, given as module:attribute, into a command."""
+    module, attribute = place.split(":")
+    found = getattr(import_module(module), attribute)
+    if isinstance(found, typer.Typer):
+        group = typer.main.get_group(found)
+        group.name = name
+        return group
+    alone = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    alone.command(name)(found)
+    return typer.main.get_command(alone)
+
+
+class _Group(TyperGroup):
+    """The root, which knows the names of its subcommands only."""
+
+    def __init__(self, **attrs: Any) -> None:
+        super().__init__(**attrs)
+        self.commands = _Commands()
+
 
 app = typer.Typer(
     name="gpr",
+    cls=_Group,
     help="Daily retraining of a generative ad recommender.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command("run")(run_commands.run)
-app.command("status")(run_commands.status)
-app.command("render")(render_commands.render)
-app.add_typer(steps_app, name="step")
-app.add_typer(lake_commands.lake_app, name="lake")
-app.add_typer(items_commands.items_app, name="items")
-app.add_typer(params_commands.params_app, name="params")
-app.add_typer(contracts_app, name="contracts")
-app.add_typer(models_app, name="models")
+
+
+@app.callback()
+def _root() -> None:
+    """Have a root although no subcommand is known yet."""
 
 
 def main() -> None:

@@ -35,6 +35,7 @@ from components.runtime.context import StepContext, StepResult
 from components.runtime.exit_codes import ExitCode, exit_code_of
 from components.runtime.model_store import day_of_version
 from components.runtime.step_spec import StepSpec
+from data_contracts.suite import start_importing
 from gpr_core.data.days import day_end_ms, parse_day
 from gpr_core.data.lake import Lake
 from gpr_core.support.config import load_section, read_yaml, to_mapping
@@ -116,6 +117,8 @@ def _execute(spec: StepSpec, paths: StepPaths) -> Timings:
     """Do the five phases."""
     clock = time.monotonic
     started = clock()
+    if any(artifact.contracts for artifact in spec.outputs):
+        start_importing()
     module = import_module(f"components.{spec.name}.main")
     imported = clock()
     run, params = load_params(spec, module.PARAMS, paths.params)
@@ -244,7 +247,8 @@ def _make_context(
 ) -> StepContext[Any]:
     """Make clean staging folders, fix the threads and assemble the context."""
     torch.set_num_threads(run.threads)
-    torch.use_deterministic_algorithms(mode=True)
+    # The same switch as `use_deterministic_algorithms`, which also imports the compiler: a second.
+    torch.set_deterministic_debug_mode("error")
     shutil.rmtree(paths.staging, ignore_errors=True)
     outputs = {artifact.name: paths.staging / artifact.name for artifact in spec.outputs}
     plots = paths.staging / ".plots"
