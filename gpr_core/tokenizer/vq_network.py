@@ -11,7 +11,7 @@ Source: specification 2.1 (TIGER for the losses).
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -113,19 +113,10 @@ class VqNetwork(nn.Module):
             Specification 2.1.
         """
         z_ME = self.encoder(x_MD)
-        code_ML = residual_codes(z_ME.detach().numpy(), self.centers())
+        code_ML = torch.from_numpy(residual_codes(z_ME.detach().numpy(), self.centers())).long()
         share_M = weight_M / weight_M.sum()
-        left_ME = z_ME
-        codebook, commit = z_ME.new_zeros(()), z_ME.new_zeros(())
-        for level, centers_VE in enumerate(self.codebooks):
-            code_M = torch.from_numpy(code_ML[:, level].astype(np.int64))
-            center_ME = functional.embedding(code_M, centers_VE)
-            codebook = codebook + share_M @ (left_ME.detach() - center_ME).square().sum(1)
-            left_ME = left_ME - center_ME.detach()
-            commit = commit + share_M @ left_ME.square().sum(1)
-        # Straight-through: z without what is left is the sum of the centers, so the decoder sees
-        # these, and the encoder gets the gradient.
-        rebuilt_MD = self.decoder(z_ME - left_ME.detach())
+        hat_ME, codebook, commit = _Quantize.apply(z_ME, code_ML, share_M, *self.codebooks)
+        rebuilt_MD = self.decoder(hat_ME)
         reconstruction = share_M @ (x_MD - rebuilt_MD).square().sum(1)
         total = reconstruction + codebook + commit_weight * commit
         return Losses(total, reconstruction, codebook, commit)
@@ -150,6 +141,50 @@ class VqNetwork(nn.Module):
             for layer, pair in enumerate(zip(mlp.weights, mlp.biases, strict=True))
             for name, parameter in zip(_layer_names(part, layer), pair, strict=True)
         }
+
+
+class _Quantize(torch.autograd.Function):
+    """Sum of the chosen centers, and the weighted errors that the levels leave.
+
+    Written out because its gradient is short: with r_l the residual after level l, both losses are
+    sum_l |r_l|^2; the codebook loss moves the center of level l by -2 r_l, the commitment loss z by
+    2 sum_l r_l, and the gradient of the sum passes straight through to z. Autograd would keep and
+    run through four times as many tensors.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, z_ME: Tensor, code_ML: Tensor, share_M: Tensor, *codebooks: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns sums [M, E], codebook loss [] and commitment loss []; the two are equal."""
+        left_ME, pulls = z_ME, []
+        error = z_ME.new_zeros(())
+        for code_M, centers_VE in zip(code_ML.unbind(1), codebooks, strict=True):
+            left_ME = left_ME - centers_VE.index_select(0, code_M)
+            pulls.append(left_ME * share_M[:, None])
+            error += (left_ME * pulls[-1]).sum()
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(code_ML, *pulls)
+        ctx.sizes = [len(centers_VE) for centers_VE in codebooks]
+        return z_ME - left_ME, error, error.clone()
+
+    @staticmethod
+    def backward(
+        ctx: Any, grad_ME: Tensor | None, of_codebook: Tensor | None, of_commit: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        """Returns the gradients of z and of each codebook."""
+        code_ML, *pulls = ctx.saved_tensors
+        if of_commit is not None:
+            commit_ME = sum(pulls[1:], pulls[0]) * (2 * of_commit)
+            grad_ME = commit_ME if grad_ME is None else grad_ME + commit_ME
+        if of_codebook is None:
+            return (grad_ME, None, None, *([None] * len(pulls)))
+        of_centers = [
+            pull_ME.new_zeros(size, pull_ME.shape[1]).index_add_(0, code_M, pull_ME)
+            * (-2 * of_codebook)
+            for code_M, pull_ME, size in zip(code_ML.unbind(1), pulls, ctx.sizes, strict=True)
+        ]
+        return (grad_ME, None, None, *of_centers)
 
 
 def tensor_names(num_layers: int) -> tuple[str, ...]:
