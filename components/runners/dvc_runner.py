@@ -15,7 +15,7 @@ from components.pipeline.paths import StepPaths
 from components.runtime.exit_codes import ExitCode
 from components.runtime.step_spec import StepSpec
 from gpr_core.support.config import load_section, read_yaml
-from gpr_core.support.files import read_json
+from gpr_core.support.files import read_json, write_json
 from gpr_core.support.run_config import RunConfig
 
 _LOGGER = logging.getLogger("gpr.dvc")
@@ -93,6 +93,7 @@ def reproduce(workspace: Path, steps: Sequence[StepSpec], *, only: str | None = 
             repo.reproduce(targets=[only] if only else None, single_item=only is not None)
         except DvcException as error:
             return _explain_failure(workspace, chosen, error)
+        _note_restored(workspace, chosen)
         try:
             repo.push(run_cache=True)
         except DvcException:
@@ -145,9 +146,11 @@ def is_alive(pid: int) -> bool:
 
 def _explain_failure(workspace: Path, steps: Sequence[StepSpec], error: BaseException) -> ExitCode:
     """Find the step that failed and how."""
-    for spec in steps:
+    for index, spec in enumerate(steps):
         path = StepPaths.in_workspace(spec, workspace).status
         record: dict[str, Any] = read_json(path) if path.exists() else {"state": "done"}
+        if record["state"] in ("failed", "running"):
+            _note_restored(workspace, steps[:index])
         if record["state"] == "failed":
             return ExitCode(record["code"])
         if record["state"] == "running":
@@ -159,6 +162,15 @@ def _explain_failure(workspace: Path, steps: Sequence[StepSpec], error: BaseExce
             return ExitCode.CRASH
     _LOGGER.error("DVC failed before a step ran: %s", error.__cause__ or error)
     return ExitCode.CRASH
+
+
+def _note_restored(workspace: Path, steps: Sequence[StepSpec]) -> None:
+    """Give a status to steps whose results DVC took from its cache instead of running them."""
+    for spec in steps:
+        path = StepPaths.in_workspace(spec, workspace).status
+        if not path.exists():
+            note = "restored from the cache"
+            write_json(path, {"step": spec.name, "state": "done", "code": 0, "message": note})
 
 
 @contextmanager

@@ -115,7 +115,7 @@ class VqNetwork(nn.Module):
         z_ME = self.encoder(x_MD)
         code_ML = torch.from_numpy(residual_codes(z_ME.detach().numpy(), self.centers())).long()
         share_M = weight_M / weight_M.sum()
-        hat_ME, codebook, commit = _Quantize.apply(z_ME, code_ML, share_M, *self.codebooks)
+        hat_ME, codebook, commit = _Quantize.apply(z_ME, code_ML, share_M, *self.codebooks)  # type: ignore[no-untyped-call]
         rebuilt_MD = self.decoder(hat_ME)
         reconstruction = share_M @ (x_MD - rebuilt_MD).square().sum(1)
         total = reconstruction + codebook + commit_weight * commit

@@ -11,7 +11,7 @@ from components.runners.dvc_runner import is_alive, render_dvc_yaml, reproduce
 from components.runtime.exit_codes import ExitCode
 from components.runtime.step_spec import Artifact, StepSpec
 from gpr_core.support.errors import ArtifactError
-from gpr_core.support.files import write_json, write_text
+from gpr_core.support.files import read_json, write_json, write_text
 
 # Above the largest process number that Linux gives.
 DEAD = (1 << 22) + 1
@@ -113,3 +113,29 @@ def test_a_day_that_has_not_landed_is_refused_before_anything_runs(failing, tmp_
 def test_a_process_that_ended_is_not_alive():
     assert is_alive(os.getpid())
     assert not is_alive(DEAD)
+
+
+def test_a_step_that_the_cache_restores_after_a_failure_is_done(tmp_path):
+    spec = StepSpec(name="make", summary="", section="make")
+    status = StepPaths.in_workspace(spec, tmp_path).status
+    (tmp_path / "remote").mkdir()
+    config = "[core]\n no_scm = true\n analytics = false\n remote = here\n"
+    config += "['remote \"here\"']\n url = ../remote\n"
+    write_text(tmp_path / ".dvc" / "config", config)
+    write_text(tmp_path / "params.yaml", "run: {day: '2026-01-14'}\n")
+    command = f"mkdir -p {status.parent} && cp input {status} && grep done input > out"
+    stage = {"cmd": command, "deps": ["input"], "outs": ["out"]}
+    write_text(tmp_path / "dvc.yaml", yaml.safe_dump({"stages": {"make": stage}}))
+
+    def run_with(record):
+        write_json(tmp_path / "input", record)
+        code = reproduce(tmp_path, [spec])
+        return code, read_json(status)
+
+    ran = {"state": "done", "code": 0, "pid": 7}
+    assert run_with(ran) == (ExitCode.DONE, ran)
+    failed = {"state": "failed", "code": 12}
+    assert run_with(failed) == (ExitCode.GATE_REFUSED, failed)
+    code, record = run_with(ran)
+    assert code is ExitCode.DONE
+    assert (record["state"], record["message"]) == ("done", "restored from the cache")
