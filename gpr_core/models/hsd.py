@@ -59,13 +59,21 @@ class HSDBlock(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x_GD: Tensor, groups: TokenGroups, relation: Relation) -> Tensor:
+    def forward(
+        self,
+        x_GD: Tensor,
+        groups: TokenGroups,
+        relation: Relation,
+        source_GD: Tensor | None = None,
+    ) -> Tensor:
         """Apply the block.
 
         Args:
             x_GD: [G, D] float, packed tokens.
             groups: Groups of the batch.
             relation: Bias classes of all pairs, visibility included.
+            source_GD: [G, D] float, states of the same tokens that keys and values are made from;
+                None for `x_GD` itself.
 
         Returns:
             [G, D] float.
@@ -73,6 +81,10 @@ class HSDBlock(nn.Module):
         width = x_GD.shape[1]
         z_GD = self.project(self.norm_attention(x_GD, groups))
         qkv_G3D, gate_GD = z_GD.split([3 * width, width], dim=-1)
+        if source_GD is not None:
+            weight_XD = self.project.weight[width : 3 * width]
+            kv_G2D = F.linear(self.norm_attention(source_GD, groups), weight_XD)
+            qkv_G3D = torch.cat([qkv_G3D[:, :width], kv_G2D], dim=1)
         query, key, value = (
             split_heads(part_BTD, self.num_heads)
             for part_BTD in unpack(qkv_G3D, groups).chunk(3, dim=-1)

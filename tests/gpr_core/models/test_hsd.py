@@ -55,6 +55,20 @@ def test_a_block_is_the_written_formula():
         torch.testing.assert_close(run(block, batch, x_GD), expected, atol=1e-5, rtol=1e-5)
 
 
+def test_keys_and_values_may_come_from_other_states_of_the_tokens():
+    block, batch, x_GD = make(HSDBlock, SMALL, "UOEI", "UE")
+    visible_BTT = segment_hybrid_mask(batch.kind_BT, batch.seg_BT)
+    relation = relate(batch.ts_BT, visible_BTT, SMALL.max_distance)
+    groups = group_tokens(batch.kind_BT)
+    own = block(x_GD, groups, relation)
+    torch.testing.assert_close(block(x_GD, groups, relation, x_GD), own)
+    source_GD = torch.randn_like(x_GD, requires_grad=True)
+    block(x_GD, groups, relation, source_GD).sum().backward()
+    # Every token is seen at least by itself.
+    assert bool((source_GD.grad.abs().sum(dim=1) > 0).all())
+    assert not torch.equal(block(x_GD, groups, relation, source_GD), own)
+
+
 def test_padding_comes_out_as_zeros_and_changes_nothing():
     hsd, batch, x_GD = make(HSD, SMALL, "UOEI")
     alone_BTD = run(hsd, batch, x_GD)
