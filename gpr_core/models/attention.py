@@ -116,6 +116,21 @@ def relate(ts_BT: Tensor, visible_BTT: Tensor, max_distance: int) -> Relation:
     )
 
 
+def hide_keys(relation: Relation, is_hidden_BT: Tensor) -> Relation:
+    """Make some tokens invisible to all others.
+
+    Args:
+        relation: Classes of all pairs.
+        is_hidden_BT: [B, T] bool; a hidden token still sees itself, so that no row is empty.
+
+    Returns:
+        The changed classes.
+    """
+    itself_TT = torch.eye(is_hidden_BT.shape[1], dtype=torch.bool, device=is_hidden_BT.device)
+    hidden_BTT = is_hidden_BT[:, None, :] & ~itself_TT
+    return relation._replace(time_BTT=relation.time_BTT.masked_fill(hidden_BTT, _INVISIBLE))
+
+
 class RelativeBias(nn.Module):
     """Learned attention bias from token distance and time difference.
 

@@ -8,6 +8,7 @@ import torch
 from gpr_core.models.attention import (
     RelativeBias,
     attention,
+    hide_keys,
     merge_heads,
     relate,
     split_heads,
@@ -118,3 +119,11 @@ def test_the_bias_learns_from_visible_pairs_only():
     attention(query, query, value, mask=bias(relation)).sum().backward()
     # Only the second query has a choice: d/db of softmax weights 1/2, 1/2 times values 0, 1.
     assert bias.distance_HC.grad.tolist() == [[0.0, 0.25, -0.25]]
+
+
+def test_a_hidden_token_is_seen_by_itself_only():
+    visible_BTT = torch.ones(1, 3, 3, dtype=torch.bool).tril()
+    relation = relate(torch.zeros(1, 3, dtype=torch.int64), visible_BTT, max_distance=2)
+    hidden = hide_keys(relation, torch.tensor([[False, True, False]]))
+    is_seen_TT = RelativeBias(1, 2)(hidden)[0, 0].isfinite()
+    assert is_seen_TT.int().tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
