@@ -34,6 +34,7 @@ SPEC = StepSpec(
         "gpr_core/training/leak_probe.py",
         "gpr_core/training/loop.py",
         "gpr_core/training/mtp.py",
+        "gpr_core/training/part_losses.py",
         "gpr_core/training/popularity_floor.py",
         "gpr_core/training/schedules.py",
         "gpr_core/training/sequence_file.py",

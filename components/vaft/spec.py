@@ -31,6 +31,7 @@ SPEC = StepSpec(
         "gpr_core/training/inputs.py",
         "gpr_core/training/loop.py",
         "gpr_core/training/mtp.py",
+        "gpr_core/training/part_losses.py",
         "gpr_core/training/schedules.py",
         "gpr_core/training/sequence_file.py",
         "gpr_core/training/stages.py",

@@ -1,10 +1,31 @@
 """Size and switches of the GPR model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gpr_core.support.errors import ConfigError
 from gpr_core.support.shapes import check_range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecursionConfig:
+    """Mixture of Recursions: blocks between the first and the last are applied repeatedly.
+
+    Source: specification 3.4.
+    """
+
+    router: Literal["none", "token_choice", "expert_choice"] = "none"
+    """None is the plain stack. Otherwise who decides how deep a token goes: the token itself, or
+    each recursion, which takes the best tokens and needs an auxiliary router in serving."""
+    max_depth: int = 2
+    """Most recursions R of the shared blocks; 1 is the plain stack."""
+    keys: Literal["share", "active"] = "share"
+    """What later recursions attend to: the keys and values of all tokens from the first one, or
+    the tokens that are still active."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_range("max_depth", self.max_depth, 1, 16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +64,8 @@ class ModelConfig:
     token in force."""
     dropout: float = 0.1
     """Dropout rate of every residual branch during training, in [0, 0.9]."""
+    recursion: RecursionConfig = field(default_factory=RecursionConfig)
+    """Repeated application of shared blocks of the sequence-wise decoder."""
 
     def __post_init__(self) -> None:
         """Check ranges and the combination of width and heads."""
@@ -63,6 +86,12 @@ class ModelConfig:
             raise ConfigError(
                 f"width {self.width} is not a multiple of attention_heads {self.attention_heads}",
                 fix=f"set width to a multiple of {self.attention_heads}",
+            )
+        if self.recursion.router != "none" and self.hsd_layers < 3:
+            raise ConfigError(
+                f"hsd_layers is {self.hsd_layers} with a recursion router, but blocks between the "
+                "first and the last are what is repeated",
+                fix="set hsd_layers to 3 or more, or recursion.router to none",
             )
 
 

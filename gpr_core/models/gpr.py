@@ -1,6 +1,7 @@
 """GPR: one model that reads a user's journey, generates ads and values them.
 
-    tokens -> inputs -> HSD (hybrid attention, token-aware norm and FFN) -> intent embeddings
+    tokens -> inputs -> HSD (hybrid attention, token-aware norm and FFN, recursion) -> intent
+    embeddings
     intent embeddings, cut at a request -> PTD: think -> refine -> generate code paths (J heads)
     readout, thoughts, refined token, detached -> HTE: value of prefixes and items
 
@@ -23,6 +24,8 @@ from gpr_core.models.hte import HTE, ItemValues
 from gpr_core.models.inputs import CodeEmbedding, TokenInputs
 from gpr_core.models.masks import causal_mask, memory_mask, segment_hybrid_mask
 from gpr_core.models.ptd import PTD, Intent
+from gpr_core.models.recursion import RecursiveHSD
+from gpr_core.models.routing import Routing
 from gpr_core.models.token_aware import group_tokens
 from gpr_core.support.errors import ShapeError
 from gpr_core.support.shapes import check_range, check_shape
@@ -36,12 +39,14 @@ class ReadoutState(NamedTuple):
         intent: Thoughts, their sum c, refined token r, and the state for generation.
         value_state_MX: [M, 3 * D] float, (h, c, r) without gradient: the input of all values.
         row_batch_M: [M] int64, user of each readout.
+        routing: What the recursion router did with the tokens; None without one.
     """
 
     readout_MD: Tensor
     intent: Intent
     value_state_MX: Tensor
     row_batch_M: Tensor
+    routing: Routing | None
 
 
 class GPR(nn.Module):
@@ -73,7 +78,7 @@ class GPR(nn.Module):
         self.codebook_sizes = tuple(int(size) for size in codebook_sizes)
         self.codes = CodeEmbedding(self.codebook_sizes, config.width)
         self.inputs = TokenInputs(self.codebook_sizes, config.width)
-        self.hsd = HSD(config)
+        self.hsd = HSD(config) if config.recursion.router == "none" else RecursiveHSD(config)
         self.ptd = PTD(config, len(self.codebook_sizes))
         self.hte = HTE(config, self.codebook_sizes)
         heads = config.num_heads
@@ -111,13 +116,13 @@ class GPR(nn.Module):
                 fix="drop users without requests from the batch",
             )
         position_M = batch.readout_BR[row_batch_M, column_M]
-        hidden_BTD = self._understand(batch)
+        hidden_BTD, routing = self._understand(batch)
         visible_MT = memory_mask(batch.kind_BT, row_batch_M, position_M, self.config.memory_tokens)
         flat_M = row_batch_M * hidden_BTD.shape[1] + position_M
         readout_MD = hidden_BTD.flatten(0, 1).index_select(0, flat_M)
         intent = self.ptd.read(readout_MD, hidden_BTD, row_batch_M, visible_MT)
         value_state_MX = self.hte.state(readout_MD, intent.intent_MD, intent.refined_MD)
-        return ReadoutState(readout_MD, intent, value_state_MX, row_batch_M)
+        return ReadoutState(readout_MD, intent, value_state_MX, row_batch_M, routing)
 
     def path_logits(self, state: ReadoutState, paths_MJL: Tensor) -> tuple[Tensor, ...]:
         """Score the codes of every level along given paths, one path per readout and head.
@@ -249,8 +254,8 @@ class GPR(nn.Module):
         check_shape("ad_features_NF", ad_features_NF, (len(rows_N), 5))
         return self.hte.item_values(state.value_state_MX, rows_N, paths_NL, ad_features_NF)
 
-    def _understand(self, batch: TimelineBatch) -> Tensor:
-        """Run inputs and HSD: [B, T, D] intent embeddings."""
+    def _understand(self, batch: TimelineBatch) -> tuple[Tensor, Routing | None]:
+        """Run inputs and HSD: [B, T, D] intent embeddings, and what the router did."""
         groups = group_tokens(batch.kind_BT)
         if self.config.mask == "segment_hybrid":
             visible_BTT = segment_hybrid_mask(batch.kind_BT, batch.seg_BT)
@@ -258,8 +263,8 @@ class GPR(nn.Module):
             visible_BTT = causal_mask(batch.kind_BT)
         relation = relate(batch.ts_BT, visible_BTT, self.config.max_distance)
         embedded_GD = self.inputs(batch, groups, self.codes)
-        hidden_BTD: Tensor = self.hsd(embedded_GD, groups, relation)
-        return hidden_BTD
+        understood = self.hsd(embedded_GD, groups, relation)
+        return understood if isinstance(self.hsd, RecursiveHSD) else (understood, None)
 
     def _hidden(
         self, state: ReadoutState, rows_N: Tensor, heads_N: Tensor, codes_NP: Tensor

@@ -125,6 +125,24 @@ class ValueLossConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartLossConfig:
+    """Weights of losses that parts of the model bring along when they are switched on."""
+
+    router_balance: float = 0.01
+    """Token-choice recursion: even use of the depths; the loss is 1 when they are even. >= 0."""
+    router_z: float = 1e-3
+    """Token-choice recursion: small router logits. >= 0."""
+    router_selection: float = 1.0
+    """Expert-choice recursion: cross-entropy of the auxiliary router, which touches nothing else.
+    >= 0."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name in ("router_balance", "router_z", "router_selection"):
+            check_range(name, getattr(self, name), 0.0, 1e6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MtpConfig:
     """Parameters of `mtp_pretrain`."""
 
@@ -138,6 +156,8 @@ class MtpConfig:
     """Weights of the heads."""
     value_loss: ValueLossConfig = field(default_factory=ValueLossConfig)
     """Losses of the value heads."""
+    part_loss: PartLossConfig = field(default_factory=PartLossConfig)
+    """Losses of switched-on parts of the model."""
     epochs: int = 1
     """Passes over the training requests from scratch. >= 1."""
     continue_epochs: int = 1
@@ -176,6 +196,8 @@ class VaftConfig:
     """Weights of the heads; they go on from the checkpoint."""
     value_loss: ValueLossConfig = field(default_factory=ValueLossConfig)
     """Losses of the value heads."""
+    part_loss: PartLossConfig = field(default_factory=PartLossConfig)
+    """Losses of switched-on parts of the model."""
     epochs: int = 1
     """Passes over the requests of `recent_days`. >= 1."""
     recent_days: int = 14

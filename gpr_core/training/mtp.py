@@ -92,6 +92,11 @@ def pretrain(
         epochs=epochs,
         device=surroundings.device,
     )
-    losses = Losses(heads=config.heads, value=config.value_loss, use_omega=lambda _: False)
+    losses = Losses(
+        heads=config.heads,
+        value=config.value_loss,
+        parts=config.part_loss,
+        use_omega=lambda _: False,
+    )
     task = make_task(model, source, losses, stage=STAGE, seed=surroundings.seed)
     return train(task, optimizer, scratch=surroundings.scratch, progress=surroundings.progress)

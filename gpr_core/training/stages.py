@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gpr_core.data.tables import TokenKind
 from gpr_core.models.gpr import GPR
 from gpr_core.training.batches import BatchSource
-from gpr_core.training.config import HeadWeightConfig, ValueLossConfig
+from gpr_core.training.config import HeadWeightConfig, PartLossConfig, ValueLossConfig
 from gpr_core.training.loop import Task, UpdateLoss
 from gpr_core.training.supervised import (
     HeadBalance,
@@ -23,11 +23,13 @@ class Losses:
     Attributes:
         heads: How head weights move.
         value: Weights of the value losses.
+        parts: Weights of the losses of switched-on parts of the model.
         use_omega: Update -> whether the batch weighs its targets by value.
     """
 
     heads: HeadWeightConfig
     value: ValueLossConfig
+    parts: PartLossConfig
     use_omega: Callable[[int], bool]
 
 
@@ -44,12 +46,13 @@ def make_task(model: GPR, source: BatchSource, losses: Losses, *, stage: str, se
     Returns:
         What `gpr_core.training.loop.train` runs.
     """
-    num_heads = model.config.num_heads
-    balance = HeadBalance(num_heads, losses.heads).to(model.head_weights_J.device)
+    balance = HeadBalance(model.config.num_heads, losses.heads).to(model.head_weights_J.device)
 
     def loss_at(update: int) -> UpdateLoss:
         batch = source.at(update)
-        loss = supervised_loss(model, batch, losses.value, use_omega=losses.use_omega(update))
+        loss = supervised_loss(
+            model, batch, losses.value, losses.parts, use_omega=losses.use_omega(update)
+        )
         balance.observe(loss.code)
         tokens = int((batch.timeline.kind_BT != TokenKind.PAD).sum())
         return UpdateLoss(loss.loss, curve_numbers(loss, balance, model), tokens)
@@ -60,7 +63,7 @@ def make_task(model: GPR, source: BatchSource, losses: Losses, *, stage: str, se
         stage=stage,
         seed=seed,
         num_updates=source.num_updates,
-        columns=curve_columns(num_heads),
+        columns=curve_columns(model.config),
         modules={"model": model, "balance": balance},
         # A heavy tail of logged values must not scale down the gradient of the policy.
         parameter_groups=(

@@ -1,8 +1,9 @@
 """The loss of one supervised update, shared by pre-training and value-aware fine-tuning.
 
-    loss = L_MTP (Eq 3; Eq 4 with value weights) + item losses + level losses
+    loss = L_MTP (Eq 3; Eq 4 with value weights) + item losses + level losses + losses of parts
 
-The last two reach the value heads only: their inputs carry no gradient.
+Item and level losses reach the value heads only: their inputs carry no gradient. A part of the
+model that is off adds no loss.
 
 Letters: M flat rows (readouts), J heads, L levels, N flat rows (paths).
 
@@ -16,12 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gpr_core.models.config import ModelConfig
 from gpr_core.models.gpr import GPR, ReadoutState
 from gpr_core.objectives.code_loss import CodeLoss, code_loss, path_logp
 from gpr_core.objectives.head_weights import head_weights, update_average
 from gpr_core.training.batches import TrainBatch
-from gpr_core.training.config import HeadWeightConfig, ValueLossConfig
+from gpr_core.training.config import HeadWeightConfig, PartLossConfig, ValueLossConfig
 from gpr_core.training.examples import Examples
+from gpr_core.training.part_losses import part_columns, part_losses, part_numbers, weighted_sum
 
 _SMALLEST_STD = 1e-6
 
@@ -34,12 +37,14 @@ class SupervisedLoss(NamedTuple):
         code: Loss of the code paths, with the unweighted loss of each head.
         item: Scalar without gradient, mean of the three outcome losses.
         level: Scalar without gradient, squared error of the prefix values.
+        parts: Column -> number of the switched-on parts.
     """
 
     loss: Tensor
     code: CodeLoss
     item: Tensor
     level: Tensor
+    parts: Mapping[str, float]
 
 
 class HeadBalance(nn.Module):
@@ -85,7 +90,12 @@ class HeadBalance(nn.Module):
 
 
 def supervised_loss(
-    model: GPR, batch: TrainBatch, config: ValueLossConfig, *, use_omega: bool
+    model: GPR,
+    batch: TrainBatch,
+    config: ValueLossConfig,
+    part_config: PartLossConfig,
+    *,
+    use_omega: bool,
 ) -> SupervisedLoss:
     """Compute the loss of one batch.
 
@@ -93,6 +103,7 @@ def supervised_loss(
         model: The model.
         batch: Sequences and targets.
         config: Weights of the value losses.
+        part_config: Weights of the losses of switched-on parts.
         use_omega: Weigh each target by its value (Eq 4).
 
     Returns:
@@ -108,8 +119,9 @@ def supervised_loss(
     code = code_loss(logp_MJL, batch.ok_MJ, model.head_weights_J, omega_MJ)
     item = item_loss(model, state, batch)
     level = level_loss(model, state, batch)
-    loss = code.loss + config.item * item + config.level * level
-    return SupervisedLoss(loss, code, item.detach(), level.detach())
+    parts = part_losses(state)
+    loss = code.loss + config.item * item + config.level * level + weighted_sum(parts, part_config)
+    return SupervisedLoss(loss, code, item.detach(), level.detach(), part_numbers(parts, state))
 
 
 def item_loss(model: GPR, state: ReadoutState, batch: TrainBatch) -> Tensor:
@@ -188,22 +200,23 @@ def fit_value_scale(model: GPR, examples: Examples) -> None:
         model.hte.item_bias_X.copy_(torch.logit(rates))
 
 
-def curve_columns(num_heads: int) -> tuple[str, ...]:
+def curve_columns(config: ModelConfig) -> tuple[str, ...]:
     """Name the numbers that `curve_numbers` gives.
 
     Args:
-        num_heads: Heads J.
+        config: Heads and switches of the model.
 
     Returns:
         Column names of the training curve.
     """
-    heads = range(1, num_heads + 1)
+    heads = range(1, config.num_heads + 1)
     return (
         "code_loss",
         "item_loss",
         "level_loss",
         *(f"nll_head_{head}" for head in heads),
         *(f"weight_head_{head}" for head in heads),
+        *part_columns(config),
     )
 
 
@@ -223,4 +236,5 @@ def curve_numbers(loss: SupervisedLoss, balance: HeadBalance, model: GPR) -> Map
     """
     numbers = [float(loss.code.loss.detach()), float(loss.item), float(loss.level)]
     numbers += balance.average_J.tolist() + model.head_weights_J.tolist()
-    return dict(zip(curve_columns(len(balance.average_J)), numbers, strict=True))
+    numbers += [loss.parts[name] for name in part_columns(model.config)]
+    return dict(zip(curve_columns(model.config), numbers, strict=True))

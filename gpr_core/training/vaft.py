@@ -54,6 +54,7 @@ def fine_tune(
     losses = Losses(
         heads=config.heads,
         value=config.value_loss,
+        parts=config.part_loss,
         use_omega=lambda update: is_weighted(surroundings.seed, update, config.unweighted_share),
     )
     task = make_task(model, source, losses, stage=STAGE, seed=surroundings.seed)

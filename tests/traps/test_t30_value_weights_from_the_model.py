@@ -85,7 +85,7 @@ def stands_still(one, two):
     )
 
 
-def weigh_by_the_value_heads(model, batch, config, *, use_omega):
+def weigh_by_the_value_heads(model, batch, config, part_config, *, use_omega):
     """The broken twin: the click probability of the model in training is the denominator."""
     rows_M = torch.arange(len(batch.ts_M))
     with torch.no_grad():
@@ -93,7 +93,7 @@ def weigh_by_the_value_heads(model, batch, config, *, use_omega):
             model.read(batch.timeline), rows_M, batch.path_MJL[:, 0], batch.ad_feature_MF
         )
     moving = batch._replace(omega_MJ=batch.omega_MJ / values.p_ctr_N[:, None])
-    return supervised.supervised_loss(model, moving, config, use_omega=use_omega)
+    return supervised.supervised_loss(model, moving, config, part_config, use_omega=use_omega)
 
 
 def test_corrupting_the_value_heads_leaves_the_weights_of_every_update_identical(

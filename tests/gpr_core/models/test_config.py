@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpr_core.models.config import DEFAULTS, ModelConfig
+from gpr_core.models.config import DEFAULTS, ModelConfig, RecursionConfig
 from gpr_core.support.config import load_section, to_mapping
 from gpr_core.support.errors import ConfigError
 
@@ -30,3 +30,14 @@ def test_no_layer_is_refused():
 def test_an_unknown_mask_is_refused():
     with pytest.raises(ConfigError, match="expected one of: segment_hybrid, causal"):
         load_section(ModelConfig, {"mask": "literal_prefix"}, where="test")
+
+
+def test_every_new_part_is_off_by_default():
+    assert DEFAULTS.recursion.router == "none"
+
+
+def test_recursion_without_blocks_to_repeat_is_refused():
+    with pytest.raises(ConfigError, match="hsd_layers is 2 with a recursion router"):
+        ModelConfig(hsd_layers=2, recursion=RecursionConfig(router="token_choice"))
+    with pytest.raises(ConfigError, match="max_depth is 0, expected a value in"):
+        RecursionConfig(max_depth=0)

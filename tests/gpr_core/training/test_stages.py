@@ -1,12 +1,14 @@
+import pytest
 import torch
 
-from gpr_core.models.config import ModelConfig
+from gpr_core.models.config import ModelConfig, RecursionConfig
 from gpr_core.models.gpr import GPR
 from gpr_core.support.seeding import seed_global_torch
 from gpr_core.training.batches import BatchSource
 from gpr_core.training.config import (
     HeadWeightConfig,
     OptimizerConfig,
+    PartLossConfig,
     SequenceConfig,
     ValueLossConfig,
 )
@@ -14,18 +16,28 @@ from gpr_core.training.examples import build_examples
 from gpr_core.training.stages import Losses, make_task
 from tests.gpr_core.training.small_corpus import CODEBOOK_SIZES, CUTOFF_TS, make_small_corpus
 
+SMALLEST = {
+    "width": 8,
+    "attention_heads": 2,
+    "hsd_layers": 1,
+    "ptd_layers": 1,
+    "num_heads": 2,
+}
+PARTS = {
+    "all parts off": {},
+    "recursion": {"hsd_layers": 3, "recursion": RecursionConfig(router="token_choice")},
+}
 
-def test_a_task_covers_every_parameter_once_and_moves_head_weights() -> None:
+
+@pytest.mark.parametrize("changes", PARTS.values(), ids=PARTS)
+def test_a_task_covers_every_parameter_once_and_moves_head_weights(changes) -> None:
     corpus = make_small_corpus()
     sequence = SequenceConfig(max_tokens=24, new_tokens=12)
     examples = build_examples(
         corpus.tables, corpus.catalog, sequence, num_heads=2, cutoff_ts=CUTOFF_TS, seed=0
     )
     seed_global_torch(0, "test")
-    model = GPR(
-        ModelConfig(width=8, attention_heads=2, hsd_layers=1, ptd_layers=1, num_heads=2),
-        CODEBOOK_SIZES,
-    )
+    model = GPR(ModelConfig(**{**SMALLEST, **changes}), CODEBOOK_SIZES)
     source = BatchSource(examples, sequence, OptimizerConfig(), seed=0, stage="test", epochs=1)
     asked: list[int] = []
 
@@ -36,6 +48,7 @@ def test_a_task_covers_every_parameter_once_and_moves_head_weights() -> None:
     losses = Losses(
         heads=HeadWeightConfig(update_every=1, warmup_updates=0),
         value=ValueLossConfig(),
+        parts=PartLossConfig(),
         use_omega=use_omega,
     )
     task = make_task(model, source, losses, stage="test", seed=0)

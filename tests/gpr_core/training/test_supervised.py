@@ -13,6 +13,7 @@ from gpr_core.training.batches import BatchSource, TrainBatch
 from gpr_core.training.config import (
     HeadWeightConfig,
     OptimizerConfig,
+    PartLossConfig,
     SequenceConfig,
     ValueLossConfig,
 )
@@ -32,6 +33,7 @@ from tests.gpr_core.training.small_corpus import CODEBOOK_SIZES, CUTOFF_TS, make
 TINY_MODEL = ModelConfig(
     width=8, attention_heads=2, hsd_layers=1, ptd_layers=1, num_heads=2, dropout=0.0
 )
+PARTS = PartLossConfig()
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +120,7 @@ def test_value_losses_reach_the_value_heads_only(batch: TrainBatch) -> None:
 
 def test_the_code_loss_reaches_the_policy_only(batch: TrainBatch) -> None:
     model = make_model()
-    loss = supervised_loss(model, batch, ValueLossConfig(item=0, level=0), use_omega=False)
+    loss = supervised_loss(model, batch, ValueLossConfig(item=0, level=0), PARTS, use_omega=False)
     loss.loss.backward()
     assert all(
         parameter.grad is None or not parameter.grad.any() for parameter in model.hte.parameters()
@@ -129,10 +131,10 @@ def test_the_code_loss_reaches_the_policy_only(batch: TrainBatch) -> None:
 def test_equal_value_weights_change_nothing_and_unequal_ones_do(batch: TrainBatch) -> None:
     model = make_model().eval()
     config = ValueLossConfig()
-    plain = supervised_loss(model, batch, config, use_omega=False).code
+    plain = supervised_loss(model, batch, config, PARTS, use_omega=False).code
     equal = batch._replace(omega_MJ=torch.full_like(batch.omega_MJ, 3.0))
-    weighted = supervised_loss(model, batch, config, use_omega=True).code
-    same = supervised_loss(model, equal, config, use_omega=True).code
+    weighted = supervised_loss(model, batch, config, PARTS, use_omega=True).code
+    same = supervised_loss(model, equal, config, PARTS, use_omega=True).code
     assert same.loss.item() == pytest.approx(plain.loss.item(), rel=1e-5)
     assert abs(weighted.loss.item() - plain.loss.item()) > 1e-4
     assert torch.equal(weighted.nll_JL, plain.nll_JL)
@@ -174,8 +176,8 @@ def test_the_curve_shows_unweighted_losses_of_each_head() -> None:
     code = make_code_loss([1.5, 0.0], [4, 0])
     balance.observe(code)
     zero = torch.zeros(())
-    numbers = curve_numbers(SupervisedLoss(zero, code, zero, zero), balance, model)
-    assert tuple(numbers) == curve_columns(2)
+    numbers = curve_numbers(SupervisedLoss(zero, code, zero, zero, {}), balance, model)
+    assert tuple(numbers) == curve_columns(TINY_MODEL)
     assert numbers["nll_head_1"] == 1.5
     assert np.isnan(numbers["nll_head_2"])
     assert numbers["weight_head_1"] == 0.5

@@ -1,0 +1,86 @@
+"""Losses and logged numbers of the parts of the model that can be switched on.
+
+Letters: R recursions.
+
+Source: specification 3.4 (router losses).
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from gpr_core.models.config import ModelConfig
+from gpr_core.models.gpr import ReadoutState
+from gpr_core.training.config import PartLossConfig
+
+
+def part_losses(state: ReadoutState) -> dict[str, Tensor]:
+    """Collect the losses of the parts that are switched on.
+
+    Args:
+        state: What the model read from a batch.
+
+    Returns:
+        Name, a field of `PartLossConfig` -> scalar, not weighted; empty if all parts are off.
+    """
+    losses = {}
+    if state.routing is not None:
+        losses["router_balance"] = state.routing.balance_loss
+        losses["router_z"] = state.routing.z_loss
+        losses["router_selection"] = state.routing.selection_loss
+    return losses
+
+
+def weighted_sum(losses: Mapping[str, Tensor], config: PartLossConfig) -> Tensor | float:
+    """Add up the losses of the parts.
+
+    Args:
+        losses: From `part_losses`.
+        config: Weights.
+
+    Returns:
+        Scalar; exactly 0 if all parts are off.
+    """
+    total: Tensor | float = 0.0
+    for name, loss in losses.items():
+        total = total + getattr(config, name) * loss
+    return total
+
+
+def part_columns(config: ModelConfig) -> tuple[str, ...]:
+    """Name the numbers that `part_numbers` gives.
+
+    Args:
+        config: Switches of the model.
+
+    Returns:
+        Column names of the training curve; none if all parts are off.
+    """
+    if config.recursion.router == "none":
+        return ()
+    depths = range(1, config.recursion.max_depth + 1)
+    return (
+        "router_balance_loss",
+        "router_z_loss",
+        "router_selection_loss",
+        *(f"depth_share_{depth}" for depth in depths),
+        "router_agreement",
+    )
+
+
+def part_numbers(losses: Mapping[str, Tensor], state: ReadoutState) -> dict[str, float]:
+    """Collect what the training curve shows of the parts at one update.
+
+    Args:
+        losses: From `part_losses`.
+        state: What the model read from the batch.
+
+    Returns:
+        Column -> number.
+    """
+    numbers = {f"{name}_loss": float(loss.detach()) for name, loss in losses.items()}
+    if state.routing is not None:
+        shares = state.routing.depth_share_R.tolist()
+        numbers |= {f"depth_share_{depth}": share for depth, share in enumerate(shares, start=1)}
+        numbers["router_agreement"] = float(state.routing.agreement)
+    return numbers
