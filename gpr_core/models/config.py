@@ -47,6 +47,8 @@ class ModelConfig:
     """Hidden width of a feed-forward network as a multiple of `width`."""
     num_thoughts: int = 4
     """Thinking tokens K (paper: K, value not printed)."""
+    think: Literal["parallel", "sequential"] = "parallel"
+    """Whether all thinking tokens are made in one pass, or each starts from the one before."""
     num_heads: int = 4
     """Parallel prediction heads J (paper: N = 4); 1 is next-token prediction."""
     mask: Literal["segment_hybrid", "causal"] = "segment_hybrid"
