@@ -29,6 +29,29 @@ class RecursionConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefiningConfig:
+    """How the refined token comes from the thoughts.
+
+    Source: specification 3.6.2 and appendix C.
+    """
+
+    kind: Literal["linear", "diffusion"] = "linear"
+    """Linear is r = W c; diffusion denoises seeded noise under the condition c."""
+    layers: int = 1
+    """Layers of the denoiser. >= 1."""
+    noise_levels: int = 50
+    """Noise levels S that the denoiser is trained on. >= 1."""
+    sampling_steps: int = 4
+    """Calls of the denoiser per refined token; in [1, noise_levels]."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_range("layers", self.layers, 1, 64)
+        check_range("noise_levels", self.noise_levels, 1, 10_000)
+        check_range("sampling_steps", self.sampling_steps, 1, self.noise_levels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
     """Architecture of GPR; the defaults are the preset `tiny`.
 
@@ -68,6 +91,8 @@ class ModelConfig:
     """Dropout rate of every residual branch during training, in [0, 0.9]."""
     recursion: RecursionConfig = field(default_factory=RecursionConfig)
     """Repeated application of shared blocks of the sequence-wise decoder."""
+    refine: RefiningConfig = field(default_factory=RefiningConfig)
+    """Refining of the thoughts before generation."""
 
     def __post_init__(self) -> None:
         """Check ranges and the combination of width and heads."""

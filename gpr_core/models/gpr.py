@@ -25,6 +25,7 @@ from gpr_core.models.inputs import CodeEmbedding, TokenInputs
 from gpr_core.models.masks import causal_mask, memory_mask, segment_hybrid_mask
 from gpr_core.models.ptd import PTD, Intent
 from gpr_core.models.recursion import RecursiveHSD
+from gpr_core.models.refining import DiffusionRefining
 from gpr_core.models.routing import Routing
 from gpr_core.models.token_aware import group_tokens
 from gpr_core.support.errors import ShapeError
@@ -120,7 +121,8 @@ class GPR(nn.Module):
         visible_MT = memory_mask(batch.kind_BT, row_batch_M, position_M, self.config.memory_tokens)
         flat_M = row_batch_M * hidden_BTD.shape[1] + position_M
         readout_MD = hidden_BTD.flatten(0, 1).index_select(0, flat_M)
-        intent = self.ptd.read(readout_MD, hidden_BTD, row_batch_M, visible_MT)
+        request_key_M = batch.request_key_BR[row_batch_M, column_M]
+        intent = self.ptd.read(readout_MD, hidden_BTD, row_batch_M, visible_MT, request_key_M)
         value_state_MX = self.hte.state(readout_MD, intent.intent_MD, intent.refined_MD)
         return ReadoutState(readout_MD, intent, value_state_MX, row_batch_M, routing)
 
@@ -170,6 +172,41 @@ class GPR(nn.Module):
             self.ptd.generate.logits(hidden_ND, heads_N, self.codes.level(level))
             for level, hidden_ND in enumerate(hidden)
         )
+
+    def denoising_loss(self, state: ReadoutState, paths_ML: Tensor) -> Tensor:
+        """Teach the refining diffusion what users were shown next.
+
+        The targets enter this loss only; what `read` returned does not depend on them.
+
+        Args:
+            state: From `read`.
+            paths_ML: [M, L] int64, path of the target of each readout.
+
+        Returns:
+            Scalar; 0 without diffusion.
+
+        Raises:
+            ShapeError: If the paths have another shape.
+
+        Source:
+            Specification 3.6.2 (L_diff).
+        """
+        check_shape("paths_ML", paths_ML, (len(state.row_batch_M), self.num_levels))
+        if not isinstance(self.ptd.refine, DiffusionRefining):
+            return state.readout_MD.new_zeros(())
+        target_MD = self.codes(paths_ML).sum(dim=1)
+        return self.ptd.refine.loss(state.intent.thought_MKD, state.intent.intent_MD, target_MD)
+
+    def draw_new_noise(self, version: int) -> None:
+        """Let the refining diffusion start from other noise at every request.
+
+        Policies that are compared path by path, as in importance ratios, must share a version.
+
+        Args:
+            version: 0 <= version < 2**63; without diffusion it has no effect.
+        """
+        if isinstance(self.ptd.refine, DiffusionRefining):
+            self.ptd.refine.noise_version.fill_(version)
 
     def child_logits(
         self, state: ReadoutState, rows_N: Tensor, heads_N: Tensor, codes_NP: Tensor

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gpr_core.models.code_decoder import CodeDecoder, DecoderStart
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.decoder_layer import access_memory
+from gpr_core.models.refining import DiffusionRefining
 from gpr_core.models.thinking import Thinking
 
 
@@ -33,21 +34,30 @@ class PTD(nn.Module):
     """Thinking tokens, a refined token, and code paths generated from both.
 
     Args:
-        config: Sizes.
+        config: Sizes and switches.
         num_levels: L.
 
     Source:
-        Paper section 2.2; specification 3.6 with `refine: off`, where r = W c.
+        Paper section 2.2; specification 3.6.
     """
 
     def __init__(self, config: ModelConfig, num_levels: int) -> None:
         super().__init__()
         self.think = Thinking(config)
-        self.refine = nn.Linear(config.width, config.width, bias=False)
+        self.refine = (
+            nn.Linear(config.width, config.width, bias=False)
+            if config.refine.kind == "linear"
+            else DiffusionRefining(config)
+        )
         self.generate = CodeDecoder(config, num_levels)
 
     def read(
-        self, readout_MD: Tensor, memory_BTD: Tensor, row_batch_M: Tensor, visible_MT: Tensor
+        self,
+        readout_MD: Tensor,
+        memory_BTD: Tensor,
+        row_batch_M: Tensor,
+        visible_MT: Tensor,
+        request_key_M: Tensor,
     ) -> Intent:
         """Think and refine for every readout.
 
@@ -56,6 +66,7 @@ class PTD(nn.Module):
             memory_BTD: [B, T, D] float, intent embeddings of whole sequences.
             row_batch_M: [M] int64, user of each readout.
             visible_MT: [M, T] bool, causal cut: the states that each readout may read.
+            request_key_M: [M] int64, request of each readout, which fixes the noise of diffusion.
 
         Returns:
             Thoughts, condition and the state for generation.
@@ -63,7 +74,10 @@ class PTD(nn.Module):
         access = access_memory(row_batch_M, visible_MT, len(memory_BTD))
         thought_MKD = self.think(readout_MD, memory_BTD, access)
         intent_MD = thought_MKD.sum(dim=1)
-        refined_MD = self.refine(intent_MD)
+        if isinstance(self.refine, DiffusionRefining):
+            refined_MD = self.refine(thought_MKD, intent_MD, request_key_M)
+        else:
+            refined_MD = self.refine(intent_MD)
         start = self.generate.start(
             (thought_MKD, intent_MD, refined_MD), memory_BTD, row_batch_M, visible_MT
         )

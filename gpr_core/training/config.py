@@ -135,10 +135,12 @@ class PartLossConfig:
     router_selection: float = 1.0
     """Expert-choice recursion: cross-entropy of the auxiliary router, which touches nothing else.
     >= 0."""
+    denoising: float = 0.1
+    """Refining by diffusion: error of denoised targets. >= 0."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for name in ("router_balance", "router_z", "router_selection"):
+        for name in ("router_balance", "router_z", "router_selection", "denoising"):
             check_range(name, getattr(self, name), 0.0, 1e6)
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from gpr_core.data.tables import DAY_MS
 from gpr_core.models.gpr import GPR
 from gpr_core.support.progress import Progress
+from gpr_core.support.seeding import derive_seed
 from gpr_core.training.batches import BatchSource
 from gpr_core.training.config import MtpConfig
 from gpr_core.training.examples import Examples, recent_examples
@@ -83,6 +84,8 @@ def pretrain(
         examples = recent_examples(examples, surroundings.since(config.continue_days))
     else:
         fit_value_scale(model, examples)
+    # Set once a day: fine-tuning and HEPO replay the noise, so that importance ratios start at 1.
+    model.draw_new_noise(derive_seed(surroundings.seed, "refining", surroundings.cutoff_ts))
     source = BatchSource(
         examples,
         config.sequence,

@@ -2,7 +2,7 @@
 
 Letters: R recursions.
 
-Source: specification 3.4 (router losses).
+Source: specification 3.4 (router losses) and 3.6.2 (denoising).
 """
 
 from collections.abc import Mapping
@@ -10,15 +10,18 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from gpr_core.models.config import ModelConfig
-from gpr_core.models.gpr import ReadoutState
+from gpr_core.models.gpr import GPR, ReadoutState
+from gpr_core.training.batches import TrainBatch
 from gpr_core.training.config import PartLossConfig
 
 
-def part_losses(state: ReadoutState) -> dict[str, Tensor]:
+def part_losses(model: GPR, state: ReadoutState, batch: TrainBatch) -> dict[str, Tensor]:
     """Collect the losses of the parts that are switched on.
 
     Args:
-        state: What the model read from a batch.
+        model: The model.
+        state: What it read from the batch.
+        batch: Targets; the path of head 1 is what the refining diffusion is to find.
 
     Returns:
         Name, a field of `PartLossConfig` -> scalar, not weighted; empty if all parts are off.
@@ -28,6 +31,8 @@ def part_losses(state: ReadoutState) -> dict[str, Tensor]:
         losses["router_balance"] = state.routing.balance_loss
         losses["router_z"] = state.routing.z_loss
         losses["router_selection"] = state.routing.selection_loss
+    if model.config.refine.kind == "diffusion":
+        losses["denoising"] = model.denoising_loss(state, batch.path_MJL[:, 0])
     return losses
 
 
@@ -56,16 +61,14 @@ def part_columns(config: ModelConfig) -> tuple[str, ...]:
     Returns:
         Column names of the training curve; none if all parts are off.
     """
-    if config.recursion.router == "none":
-        return ()
-    depths = range(1, config.recursion.max_depth + 1)
-    return (
-        "router_balance_loss",
-        "router_z_loss",
-        "router_selection_loss",
-        *(f"depth_share_{depth}" for depth in depths),
-        "router_agreement",
-    )
+    columns: list[str] = []
+    if config.recursion.router != "none":
+        columns += ["router_balance_loss", "router_z_loss", "router_selection_loss"]
+        columns += [f"depth_share_{depth + 1}" for depth in range(config.recursion.max_depth)]
+        columns += ["router_agreement"]
+    if config.refine.kind == "diffusion":
+        columns += ["denoising_loss"]
+    return tuple(columns)
 
 
 def part_numbers(losses: Mapping[str, Tensor], state: ReadoutState) -> dict[str, float]:
@@ -76,7 +79,7 @@ def part_numbers(losses: Mapping[str, Tensor], state: ReadoutState) -> dict[str,
         state: What the model read from the batch.
 
     Returns:
-        Column -> number.
+        Column -> number, in no particular order.
     """
     numbers = {f"{name}_loss": float(loss.detach()) for name, loss in losses.items()}
     if state.routing is not None:

@@ -119,7 +119,7 @@ def supervised_loss(
     code = code_loss(logp_MJL, batch.ok_MJ, model.head_weights_J, omega_MJ)
     item = item_loss(model, state, batch)
     level = level_loss(model, state, batch)
-    parts = part_losses(state)
+    parts = part_losses(model, state, batch)
     loss = code.loss + config.item * item + config.level * level + weighted_sum(parts, part_config)
     return SupervisedLoss(loss, code, item.detach(), level.detach(), part_numbers(parts, state))
 

@@ -34,6 +34,8 @@ def test_an_unknown_mask_is_refused():
 
 def test_every_new_part_is_off_by_default():
     assert DEFAULTS.recursion.router == "none"
+    assert DEFAULTS.think == "parallel"
+    assert DEFAULTS.refine.kind == "linear"
 
 
 def test_recursion_without_blocks_to_repeat_is_refused():

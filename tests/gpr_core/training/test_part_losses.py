@@ -1,11 +1,12 @@
 """Tests of the losses of parts that can be switched on."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from gpr_core.models.config import ModelConfig, RecursionConfig
+from gpr_core.models.config import ModelConfig, RecursionConfig, RefiningConfig
 from gpr_core.models.gpr import GPR
 from gpr_core.support.seeding import seed_global_torch
 from gpr_core.training.batches import BatchSource
@@ -24,9 +25,13 @@ from tests.timelines import SMALL, make_batch, make_model
 RECURSION = RecursionConfig(router="token_choice", max_depth=2)
 
 
+TARGETS = SimpleNamespace(path_MJL=torch.tensor([[[1, 2, 3], [0, 0, 0]]]))
+
+
 def test_parts_that_are_off_add_nothing():
-    state = make_model().read(make_batch("UOE"))
-    losses = part_losses(state)
+    model = make_model()
+    state = model.read(make_batch("UOE"))
+    losses = part_losses(model, state, TARGETS)
     assert losses == {}
     assert weighted_sum(losses, PartLossConfig()) == 0
     assert part_numbers(losses, state) == {}
@@ -42,12 +47,24 @@ def test_losses_are_weighed_by_their_names():
 @pytest.mark.parametrize("router", ["token_choice", "expert_choice"])
 def test_the_curve_shows_depths_and_agreement(router):
     config = dataclasses.replace(SMALL, recursion=RecursionConfig(router=router, max_depth=3))
-    state = make_model(config).train().read(make_batch("UOEIOOE"))
-    numbers = part_numbers(part_losses(state), state)
+    model = make_model(config).train()
+    state = model.read(make_batch("UOOIOOE"))
+    numbers = part_numbers(part_losses(model, state, TARGETS), state)
     assert tuple(numbers) == part_columns(config)
     shares = [numbers[f"depth_share_{depth}"] for depth in (1, 2, 3)]
     assert sum(shares) == pytest.approx(1.0)
     assert 0.0 <= numbers["router_agreement"] <= 1.0
+
+
+def test_the_denoiser_is_taught_the_target_of_the_first_head():
+    config = dataclasses.replace(SMALL, dropout=0.0, refine=RefiningConfig(kind="diffusion"))
+    model = make_model(config)
+    state = model.read(make_batch("UOE"))
+    seed_global_torch(0, "levels and noise")
+    losses = part_losses(model, state, TARGETS)
+    seed_global_torch(0, "levels and noise")
+    assert losses == {"denoising": model.denoising_loss(state, torch.tensor([[1, 2, 3]]))}
+    assert tuple(part_numbers(losses, state)) == part_columns(config) == ("denoising_loss",)
 
 
 def trained(config, num_updates):

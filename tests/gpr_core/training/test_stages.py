@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gpr_core.models.config import ModelConfig, RecursionConfig
+from gpr_core.models.config import ModelConfig, RecursionConfig, RefiningConfig
 from gpr_core.models.gpr import GPR
 from gpr_core.support.seeding import seed_global_torch
 from gpr_core.training.batches import BatchSource
@@ -26,6 +26,7 @@ SMALLEST = {
 PARTS = {
     "all parts off": {},
     "recursion": {"hsd_layers": 3, "recursion": RecursionConfig(router="token_choice")},
+    "diffusion": {"refine": RefiningConfig(kind="diffusion")},
 }
 
 
