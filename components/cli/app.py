@@ -24,6 +24,7 @@ _COMMANDS = {
     "step": "components.cli.step_commands:steps_app",
     "lake": "components.cli.lake_commands:lake_app",
     "items": "components.cli.items_commands:items_app",
+    "bench": "components.cli.bench_commands:bench_app",
     "params": "components.cli.params_commands:params_app",
     "contracts": "data_contracts.commands:contracts_app",
     "models": "components.model_push.commands:models_app",

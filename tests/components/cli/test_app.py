@@ -20,6 +20,7 @@ def test_help_lists_every_group():
         "step",
         "lake",
         "items",
+        "bench",
         "params",
         "contracts",
         "models",
