@@ -63,6 +63,7 @@ def make_batch(*users, seed=0, num_readouts=None, sizes=SIZES):
         readout_BR=readout_BR,
         request_key_BR=torch.where(readout_BR >= 0, readout_BR + 100, 0),
         user_key_B=torch.arange(1, len(users) + 1),
+        thought_BRP=torch.randint(0, 100, (*readout_BR.shape, 5), generator=draw),
     )
 
 
@@ -77,11 +78,15 @@ def take_user(batch, user, length=None):
         readout_BR=batch.readout_BR[user : user + 1],
         request_key_BR=batch.request_key_BR[user : user + 1],
         user_key_B=batch.user_key_B[user : user + 1],
+        thought_BRP=batch.thought_BRP[user : user + 1],
     )
     if length is None:
         return one
+    column = batch.readout_BR[user].tolist().index(length - 1)
     return one._replace(
-        readout_BR=torch.tensor([[length - 1]]), request_key_BR=torch.tensor([[100]])
+        readout_BR=torch.tensor([[length - 1]]),
+        request_key_BR=batch.request_key_BR[user : user + 1, column : column + 1],
+        thought_BRP=batch.thought_BRP[user : user + 1, column : column + 1],
     )
 
 

@@ -1,11 +1,13 @@
 """User timelines as padded tensors.
 
-Letters: B users, T tokens, R readouts, L levels, F fields.
+Letters: B users, T tokens, R readouts, L levels, F fields, P words of a thought.
 """
 
 from typing import NamedTuple
 
 from torch import Tensor
+
+NUM_WORD_BUCKETS = 8192
 
 
 class TimelineBatch(NamedTuple):
@@ -24,6 +26,9 @@ class TimelineBatch(NamedTuple):
         readout_BR: [B, R] int64, position of the environment token of each readout; -1 for none.
         request_key_BR: [B, R] int64, request of each readout; 0 for none.
         user_key_B: [B] int64.
+        thought_BRP: [B, R, P] int64, hashed words of what external knowledge said about the user
+            before the day of each readout, in [0, `NUM_WORD_BUCKETS`); 0 is no word, and P is 0
+            where nobody asked for thoughts.
     """
 
     kind_BT: Tensor
@@ -35,3 +40,4 @@ class TimelineBatch(NamedTuple):
     readout_BR: Tensor
     request_key_BR: Tensor
     user_key_B: Tensor
+    thought_BRP: Tensor

@@ -283,6 +283,7 @@ class TimelineStore:
             readout_BR=_tensor(np.where(is_readout_BR, local_BR, -1)),
             request_key_BR=_tensor(self._keys_at(position_BR)),
             user_key_B=_tensor(self.user_keys_at(begin_B)),
+            thought_BRP=torch.zeros(*position_BR.shape, 0, dtype=torch.int64),
         )
 
     def _keys_at(self, position_BR: Ints) -> Ints:

@@ -25,7 +25,7 @@ class DecoderStart(NamedTuple):
     Attributes:
         memory: Per layer, keys and values of the memory, one row per user.
         row_batch_M: [M] int64, user of each readout.
-        visible_MT: [M, T] bool, memory tokens that each readout may read.
+        visible_MT: [M, T] bool or float, memory tokens that each readout may read.
         shared: Per layer, keys and values of the thoughts and the refined token, one row per
             readout.
         bos: Per layer, keys and values at bos, one row per readout and head, in (m, j) order.
@@ -92,7 +92,7 @@ class CodeDecoder(nn.Module):
             condition: Thoughts [M, K, D], their sum [M, D] and the refined token [M, D], float.
             memory_BTD: [B, T, D] float, intent embeddings.
             row_batch_M: [M] int64, user of each readout.
-            visible_MT: [M, T] bool, memory tokens that each readout may read.
+            visible_MT: [M, T] bool or float, memory tokens that each readout may read.
 
         Returns:
             Keys, values and the hidden states that predict level 1.

@@ -87,6 +87,9 @@ class ModelConfig:
     memory_tokens: int = 64
     """Latest tokens, the readout included, that the token-wise decoder may read, beside the user
     token in force."""
+    knowledge_vectors: int = 0
+    """Vectors per thought of external knowledge in the memory of the token-wise decoder; 0 is the
+    model without external knowledge (specification: 4)."""
     dropout: float = 0.1
     """Dropout rate of every residual branch during training, in [0, 0.9]."""
     recursion: RecursionConfig = field(default_factory=RecursionConfig)
@@ -106,6 +109,7 @@ class ModelConfig:
             ("num_heads", 1, 64),
             ("max_distance", 1, 65536),
             ("memory_tokens", 1, 65536),
+            ("knowledge_vectors", 0, 64),
             ("dropout", 0.0, 0.9),
         ):
             check_range(name, getattr(self, name), low, high)

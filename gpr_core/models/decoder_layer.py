@@ -35,7 +35,8 @@ class MemoryAccess(NamedTuple):
     Attributes:
         slot_N: [N] int64, slot of each row in the flattened [B * C] grid.
         row_Z: [B * C] int64, row in each slot; N where the slot is empty.
-        visible_BCT: [B, C, T] bool, True where the row may read; all True in empty slots.
+        visible_BCT: [B, C, T], what the row may read, bool or float as in `attention`; everything
+            in empty slots.
     """
 
     slot_N: Tensor
@@ -48,7 +49,8 @@ def access_memory(row_batch_N: Tensor, visible_NT: Tensor, num_users: int) -> Me
 
     Args:
         row_batch_N: [N] int64, user of each row.
-        visible_NT: [N, T] bool, memory tokens that each row may read, at least one.
+        visible_NT: [N, T], memory tokens that each row may read, at least one; bool, or float to
+            be added to the scores.
         num_users: B.
 
     Returns:
@@ -66,7 +68,8 @@ def access_memory(row_batch_N: Tensor, visible_NT: Tensor, num_users: int) -> Me
     row_Z = torch.full((num_users * slots,), num_rows, device=order_N.device)
     row_Z[slot_N] = torch.arange(num_rows, device=order_N.device)
     # An empty slot reads everything, so that its softmax is not over an empty set.
-    padded = torch.cat([visible_NT, torch.ones_like(visible_NT[:1])])
+    everything_1T = torch.full_like(visible_NT[:1], visible_NT.dtype == torch.bool)
+    padded = torch.cat([visible_NT, everything_1T])
     visible_BCT = padded.index_select(0, row_Z).view(num_users, slots, -1)
     return MemoryAccess(slot_N, row_Z, visible_BCT)
 

@@ -2,7 +2,8 @@
 
     tokens -> inputs -> HSD (hybrid attention, token-aware norm and FFN, recursion) -> intent
     embeddings
-    intent embeddings, cut at a request -> PTD: think -> refine -> generate code paths (J heads)
+    intent embeddings cut at a request, external knowledge -> PTD: think -> refine -> generate code
+    paths (J heads)
     readout, thoughts, refined token, detached -> HTE: value of prefixes and items
 
 Letters: B users, T tokens, R readouts, L levels, J heads, V codes, D width, K thinking tokens,
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from gpr_core.features.batch import TimelineBatch
 from gpr_core.models.attention import relate
 from gpr_core.models.config import ModelConfig
+from gpr_core.models.external_knowledge import ExternalKnowledge
 from gpr_core.models.hsd import HSD
 from gpr_core.models.hte import HTE, ItemValues
 from gpr_core.models.inputs import CodeEmbedding, TokenInputs
@@ -80,6 +82,7 @@ class GPR(nn.Module):
         self.codes = CodeEmbedding(self.codebook_sizes, config.width)
         self.inputs = TokenInputs(self.codebook_sizes, config.width)
         self.hsd = HSD(config) if config.recursion.router == "none" else RecursiveHSD(config)
+        self.knowledge = ExternalKnowledge(config) if config.knowledge_vectors else None
         self.ptd = PTD(config, len(self.codebook_sizes))
         self.hte = HTE(config, self.codebook_sizes)
         heads = config.num_heads
@@ -121,8 +124,13 @@ class GPR(nn.Module):
         visible_MT = memory_mask(batch.kind_BT, row_batch_M, position_M, self.config.memory_tokens)
         flat_M = row_batch_M * hidden_BTD.shape[1] + position_M
         readout_MD = hidden_BTD.flatten(0, 1).index_select(0, flat_M)
+        memory_BTD = hidden_BTD
+        if self.knowledge is not None:
+            memory_BTD, visible_MT = self.knowledge(
+                batch.thought_BRP, row_batch_M, column_M, hidden_BTD, visible_MT
+            )
         request_key_M = batch.request_key_BR[row_batch_M, column_M]
-        intent = self.ptd.read(readout_MD, hidden_BTD, row_batch_M, visible_MT, request_key_M)
+        intent = self.ptd.read(readout_MD, memory_BTD, row_batch_M, visible_MT, request_key_M)
         value_state_MX = self.hte.state(readout_MD, intent.intent_MD, intent.refined_MD)
         return ReadoutState(readout_MD, intent, value_state_MX, row_batch_M, routing)
 

@@ -63,9 +63,11 @@ class PTD(nn.Module):
 
         Args:
             readout_MD: [M, D] float, intent embedding at each request.
-            memory_BTD: [B, T, D] float, intent embeddings of whole sequences.
+            memory_BTD: [B, T, D] float, intent embeddings of whole sequences; external knowledge
+                stands behind them.
             row_batch_M: [M] int64, user of each readout.
-            visible_MT: [M, T] bool, causal cut: the states that each readout may read.
+            visible_MT: [M, T] causal cut: the states that each readout may read, bool, or float to
+                be added to the attention scores.
             request_key_M: [M] int64, request of each readout, which fixes the noise of diffusion.
 
         Returns:

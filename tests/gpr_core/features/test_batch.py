@@ -16,6 +16,7 @@ def test_a_batch_names_its_tensors_with_their_shapes():
         "readout_BR",
         "request_key_BR",
         "user_key_B",
+        "thought_BRP",
     )
 
 

@@ -36,6 +36,7 @@ def test_every_new_part_is_off_by_default():
     assert DEFAULTS.recursion.router == "none"
     assert DEFAULTS.think == "parallel"
     assert DEFAULTS.refine.kind == "linear"
+    assert DEFAULTS.knowledge_vectors == 0
 
 
 def test_recursion_without_blocks_to_repeat_is_refused():

@@ -26,6 +26,7 @@ SMALLEST = {
 PARTS = {
     "all parts off": {},
     "recursion": {"hsd_layers": 3, "recursion": RecursionConfig(router="token_choice")},
+    "knowledge": {"knowledge_vectors": 2},
     "diffusion": {"refine": RefiningConfig(kind="diffusion")},
 }
 
