@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.sparse import coo_array, csr_array
 
 from gpr_core.data.config import CurationConfig
 from gpr_core.data.days import parse_day
@@ -26,8 +25,10 @@ from gpr_core.data.lake import Lake
 from gpr_core.data.splits import Split
 from gpr_core.embeddings.columns import roles_by_type
 from gpr_core.embeddings.item_encoder import ItemVectors, fit_item_encoder
-from gpr_core.embeddings.projection import fit_projection, project
 from gpr_core.embeddings.raw_items import RawItems, items_of_table, read_raw_table
+from gpr_core.sequential.semantic_ids import cooccurrence_vectors
+from gpr_core.sequential.sequences import read_sequences
+from gpr_core.support.errors import ContractError
 from gpr_core.support.progress import Progress
 from gpr_core.tokenizer.protocol import ItemSample
 from gpr_core.world.config import world_preset
@@ -37,7 +38,6 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 _DIM = 64
-_WINDOW = 3
 
 
 class StudyItems(NamedTuple):
@@ -133,16 +133,15 @@ def beauty_items(folder: Path, seed: int) -> StudyItems:
     table = pa.table({"item_id": [str(row["item_id"]) for row in rows]})
     table = table.append_column("title", [[" ".join(entries) for entries in names]])
     encoded = _encode(items_of_table(table, roles_by_type(table), where=str(folder)), table)
-    row_of = {int(row["item_id"]): place for place, row in enumerate(rows)}
-    sequences = (folder / "Beauty.txt").read_text(encoding="utf-8").splitlines()
-    # The last two actions are the validation and the test item of every published protocol.
-    histories = [[row_of[int(item)] for item in line.split()[1:-2]] for line in sequences]
+    sequences = read_sequences(folder / "Beauty.txt")
+    if sequences.item_ids_A.tolist() != [row["item_id"] for row in rows]:
+        raise ContractError("the items are not those of Beauty.txt, in order", where=str(folder))
     count = Counter(name for entries in names for name in entries)
     labels = {
         "common_attribute": _numbers_of([max(entries, key=count.__getitem__) for entries in names]),
         "rare_attribute": _numbers_of([min(entries, key=count.__getitem__) for entries in names]),
     }
-    together_MD = _cooccurrence_vectors(histories, len(rows))
+    together_MD = cooccurrence_vectors(sequences.train, len(rows))
     tables = _tables(encoded.text_ND, together_MD, labels["common_attribute"])
     return _curate(tables, labels, seed)
 
@@ -156,26 +155,6 @@ def _encode(items: RawItems, table: pa.Table) -> ItemVectors:
 def _numbers_of(names: Sequence[str]) -> Ints:
     """Number the distinct names."""
     return np.asarray(np.unique(np.array(names), return_inverse=True)[1], dtype=np.int64)
-
-
-def _cooccurrence_vectors(sequences: Sequence[Sequence[int]], num_items: int) -> Floats:
-    """Embed items by whom they are bought with: positive pointwise information, SVD."""
-    near = [
-        (sequence[place], sequence[place + gap])
-        for sequence in sequences
-        for gap in range(1, _WINDOW + 1)
-        for place in range(len(sequence) - gap)
-    ]
-    first, second = np.array(near + [(b, a) for a, b in near]).T
-    pair_MM = coo_array((np.ones(first.size), (first, second)), shape=(num_items,) * 2).tocsr()
-    pair_MM.sum_duplicates()
-    share_M = np.asarray(pair_MM.sum(1)).reshape(-1) / pair_MM.sum()
-    entries = pair_MM.tocoo()
-    rows, columns = entries.coords
-    expected = share_M[rows] * share_M[columns] * pair_MM.sum()
-    gain = np.maximum(np.log(entries.data / expected), 0.0)
-    gain_MM = csr_array(coo_array((gain, (rows, columns)), shape=pair_MM.shape))
-    return project(gain_MM, fit_projection(gain_MM, _DIM))
 
 
 def _tables(text_MD: Floats, image_MD: Floats, category_M: Ints) -> dict[str, pa.Table]:
