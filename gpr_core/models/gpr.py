@@ -18,16 +18,16 @@ import torch
 from torch import Tensor, nn
 
 from gpr_core.features.batch import TimelineBatch
-from gpr_core.models.attention import relate
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.external_knowledge import ExternalKnowledge
 from gpr_core.models.hsd import HSD
 from gpr_core.models.hte import HTE, ItemValues
 from gpr_core.models.inputs import CodeEmbedding, TokenInputs
-from gpr_core.models.masks import causal_mask, memory_mask, segment_hybrid_mask
+from gpr_core.models.masks import causal_peers, memory_mask, segment_hybrid_peers
 from gpr_core.models.ptd import PTD, Intent
 from gpr_core.models.recursion import RecursiveHSD
 from gpr_core.models.refining import DiffusionRefining
+from gpr_core.models.relation import relate
 from gpr_core.models.routing import Routing
 from gpr_core.models.token_aware import group_tokens
 from gpr_core.support.errors import ShapeError
@@ -303,10 +303,10 @@ class GPR(nn.Module):
         """Run inputs and HSD: [B, T, D] intent embeddings, and what the router did."""
         groups = group_tokens(batch.kind_BT)
         if self.config.mask == "segment_hybrid":
-            visible_BTT = segment_hybrid_mask(batch.kind_BT, batch.seg_BT)
+            peers_BT = segment_hybrid_peers(batch.kind_BT, batch.seg_BT)
         else:
-            visible_BTT = causal_mask(batch.kind_BT)
-        relation = relate(batch.ts_BT, visible_BTT, self.config.max_distance)
+            peers_BT = causal_peers(batch.kind_BT)
+        relation = relate(batch.ts_BT, peers_BT, groups, self.config.max_distance)
         embedded_GD = self.inputs(batch, groups, self.codes)
         understood = self.hsd(embedded_GD, groups, relation)
         return understood if isinstance(self.hsd, RecursiveHSD) else (understood, None)

@@ -1,25 +1,21 @@
 """Heterogeneous Sequence-wise Decoder: from the token sequence to intent embeddings.
 
-Letters: B users, T tokens, D width, H attention heads, E head width, G packed tokens.
+Letters: B users, T tokens, D width, E head width, G packed tokens, X queries, keys and values side
+by side.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gpr_core.models.attention import (
-    Relation,
-    RelativeBias,
-    attention,
-    merge_heads,
-    split_heads,
-)
 from gpr_core.models.config import ModelConfig
+from gpr_core.models.packed_attention import RelativeBias, packed_attention
+from gpr_core.models.products import multiply
+from gpr_core.models.relation import Relation
 from gpr_core.models.token_aware import (
     TokenAwareFeedForward,
     TokenAwareNorm,
     TokenGroups,
-    pack,
     unpack,
 )
 
@@ -45,7 +41,6 @@ class HSDBlock(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width = config.width
-        self.num_heads = config.attention_heads
         self.norm_attention = TokenAwareNorm(width, is_token_aware=config.token_aware_norm)
         self.project = nn.Linear(width, 4 * width, bias=False)
         # Gates start open (SiLU(1) = 0.73): around 0 they would mute the attended values.
@@ -71,7 +66,7 @@ class HSDBlock(nn.Module):
         Args:
             x_GD: [G, D] float, packed tokens.
             groups: Groups of the batch.
-            relation: Bias classes of all pairs, visibility included.
+            relation: How the tokens stand to one another, visibility included.
             source_GD: [G, D] float, states of the same tokens that keys and values are made from;
                 None for `x_GD` itself.
 
@@ -79,20 +74,19 @@ class HSDBlock(nn.Module):
             [G, D] float.
         """
         width = x_GD.shape[1]
-        z_GD = self.project(self.norm_attention(x_GD, groups))
-        qkv_G3D, gate_GD = z_GD.split([3 * width, width], dim=-1)
-        if source_GD is not None:
-            weight_XD = self.project.weight[width : 3 * width]
-            kv_G2D = F.linear(self.norm_attention(source_GD, groups), weight_XD)
-            qkv_G3D = torch.cat([qkv_G3D[:, :width], kv_G2D], dim=1)
-        query, key, value = (
-            split_heads(part_BTD, self.num_heads)
-            for part_BTD in unpack(qkv_G3D, groups).chunk(3, dim=-1)
+        query_XD, key_value_XD, gate_XD = torch.split(
+            self.project.weight, [width, 2 * width, width]
         )
-        attended_BHTE = attention(query, key, value, mask=self.bias(relation))
-        attended_GD = pack(merge_heads(attended_BHTE), groups)
-        gated_GD = self.norm_gated(attended_GD) * F.silu(gate_GD + self.gate_D)
-        y_GD = x_GD + self.dropout(self.merge(gated_GD))
+        z_GD = self.norm_attention(x_GD, groups)
+        if source_GD is None:
+            qkv_GX = multiply(z_GD, self.project.weight[: 3 * width])
+        else:
+            source_GD = self.norm_attention(source_GD, groups)
+            qkv_GX = torch.cat([multiply(z_GD, query_XD), multiply(source_GD, key_value_XD)], dim=1)
+        attended_GD = packed_attention(qkv_GX, self.bias, relation)
+        gate_GD = multiply(z_GD, gate_XD) + self.gate_D
+        gated_GD = self.norm_gated(attended_GD) * F.silu(gate_GD)
+        y_GD = x_GD + self.dropout(multiply(gated_GD, self.merge.weight))
         fed_GD = self.feed_forward(self.norm_feed_forward(y_GD, groups), groups)
         out_GD: Tensor = y_GD + self.dropout(fed_GD)
         return out_GD
@@ -120,7 +114,7 @@ class HSD(nn.Module):
         Args:
             x_GD: [G, D] float, embedded tokens, packed.
             groups: Groups of the batch.
-            relation: Bias classes of all pairs, visibility included.
+            relation: How the tokens stand to one another, visibility included.
 
         Returns:
             [B, T, D] float, intent embeddings; zeros on padding.

@@ -56,6 +56,45 @@ def segment_hybrid_mask(kind_BT: Tensor, seg_BT: Tensor) -> Tensor:
     return causal_mask(kind_BT) | (same_segment_BTT & both_prompt_BTT)
 
 
+def causal_peers(kind_BT: Tensor) -> Tensor:
+    """Give `causal_mask` as one number per token.
+
+    Args:
+        kind_BT: [B, T] int64, `TokenKind`.
+
+    Returns:
+        [B, T] int64. A token sees itself, what came before, and every token with its number; no
+        number is there twice.
+    """
+    position_T = torch.arange(kind_BT.shape[1], device=kind_BT.device)
+    return (-1 - position_T).expand_as(kind_BT)
+
+
+def segment_hybrid_peers(kind_BT: Tensor, seg_BT: Tensor) -> Tensor:
+    """Give `segment_hybrid_mask` as one number per token.
+
+    Args:
+        kind_BT: [B, T] int64, `TokenKind`; padding is on the right.
+        seg_BT: [B, T] int64, number of environment tokens strictly before the position.
+
+    Returns:
+        [B, T] int64. A token sees itself, what came before, and every token with its number. It is
+        the position of the last prompt token of the segment, or negative for tokens that are not
+        of the prompt.
+
+    Example:
+        >>> kind = torch.tensor([[0, 1, 2, 3, 1]])  # user, organic, environment, item, organic
+        >>> segment_hybrid_peers(kind, torch.tensor([[0, 0, 0, 1, 1]])).tolist()
+        [[2, 2, 2, -4, 4]]
+    """
+    is_prompt_BT = (kind_BT != TokenKind.ITEM) & (kind_BT != TokenKind.PAD)
+    position_T = torch.arange(kind_BT.shape[1], device=kind_BT.device)
+    last_BS = torch.full_like(seg_BT, -1).scatter_reduce(
+        1, seg_BT, torch.where(is_prompt_BT, position_T, -1), "amax"
+    )
+    return torch.where(is_prompt_BT, last_BS.gather(1, seg_BT), -1 - position_T)
+
+
 def memory_mask(
     kind_BT: Tensor, row_batch_M: Tensor, position_M: Tensor, memory_tokens: int
 ) -> Tensor:

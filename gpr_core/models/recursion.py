@@ -15,9 +15,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from gpr_core.models.attention import Relation, hide_keys
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.hsd import HSDBlock
+from gpr_core.models.relation import Relation, hide_keys
 from gpr_core.models.routing import ExpertChoice, Router, Routing, Step, TokenChoice
 from gpr_core.models.token_aware import TokenAwareNorm, TokenGroups, unpack
 
@@ -52,7 +52,7 @@ class RecursiveHSD(nn.Module):
         Args:
             x_GD: [G, D] float, embedded tokens, packed.
             groups: Groups of the batch.
-            relation: Bias classes of all pairs, visibility included.
+            relation: How the tokens stand to one another, visibility included.
 
         Returns:
             [B, T, D] float, intent embeddings, zeros on padding; and what the router did.
@@ -65,7 +65,7 @@ class RecursiveHSD(nn.Module):
         for _ in range(self.max_depth):
             step = router.choose(x_GD, groups, taken)
             taken.append(step)
-            seen = relation if self.shares_keys else _see_active(relation, step, groups)
+            seen = relation if self.shares_keys else hide_keys(relation, ~step.is_active_G)
             deeper_GD = x_GD
             for idx, block in enumerate(shared):
                 if len(taken) == 1:
@@ -78,9 +78,3 @@ class RecursiveHSD(nn.Module):
         x_GD = last(x_GD, groups, relation)
         hidden_BTD = unpack(self.norm_out(x_GD, groups), groups)
         return hidden_BTD, router.summarize(taken, groups)
-
-
-def _see_active(relation: Relation, step: Step, groups: TokenGroups) -> Relation:
-    """Let tokens see only those that are still active."""
-    is_active_BT1 = unpack(step.is_active_G[:, None], groups)
-    return hide_keys(relation, ~is_active_BT1[..., 0])

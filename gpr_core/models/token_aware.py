@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gpr_core.data.tables import TokenKind
+from gpr_core.models.products import swiglu_by_set
 
 NUM_KINDS = int(TokenKind.PAD)
 
@@ -162,10 +163,12 @@ class TokenAwareNorm(nn.Module):
             [G, D] float.
         """
         shape = x_GD.shape[1:]
+        # The gradient of one set cut out by its index would be as large as that of all sets.
+        scales, shifts = self.scale_SD.unbind(), self.shift_SD.unbind()
         return apply_by_kind(
             x_GD,
             _sizes_for(self.scale_SD, groups),
-            lambda idx, x_gD: F.layer_norm(x_gD, shape, self.scale_SD[idx], self.shift_SD[idx]),
+            lambda idx, x_gD: F.layer_norm(x_gD, shape, scales[idx], shifts[idx]),
         )
 
 
@@ -198,12 +201,8 @@ class TokenAwareFeedForward(nn.Module):
         Returns:
             [G, D] float.
         """
-        return apply_by_kind(x_GD, _sizes_for(self.inner_SDD, groups), self._transform)
-
-    def _transform(self, idx: int, x_gD: Tensor) -> Tensor:
-        """Apply the network of one set."""
-        gate_gD, value_gD = (x_gD @ self.inner_SDD[idx]).chunk(2, dim=-1)
-        return (F.silu(gate_gD) * value_gD) @ self.outer_SDD[idx]
+        sizes = _sizes_for(self.inner_SDD, groups)
+        return swiglu_by_set(x_GD, self.inner_SDD, self.outer_SDD, sizes)
 
 
 def _sizes_for(parameter_S: Tensor, groups: TokenGroups) -> tuple[int, ...]:

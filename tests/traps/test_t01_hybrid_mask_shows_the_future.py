@@ -7,7 +7,7 @@ import torch
 
 import gpr_core.models.gpr
 from gpr_core.data.tables import TokenKind
-from gpr_core.models.masks import causal_mask
+from gpr_core.models.masks import segment_hybrid_peers
 from tests.timelines import change_after, make_batch, make_model
 
 # An organic token stands between the first request and its impression: the classic leak.
@@ -43,8 +43,7 @@ def later_gradient(model, batch, row):
 
 def literal_equation_2(kind_BT, seg_BT):
     """Let all prompt tokens of a sequence see each other, as printed."""
-    prompt_BT = (kind_BT != TokenKind.ITEM) & (kind_BT != TokenKind.PAD)
-    return causal_mask(kind_BT) | (prompt_BT[:, :, None] & prompt_BT[:, None, :])
+    return segment_hybrid_peers(kind_BT, torch.zeros_like(seg_BT))
 
 
 def count_items(batch):
@@ -74,7 +73,7 @@ def test_readouts_have_no_gradient_from_later_tokens():
 
 
 def test_the_check_finds_the_printed_mask(monkeypatch):
-    monkeypatch.setattr(gpr_core.models.gpr, "segment_hybrid_mask", literal_equation_2)
+    monkeypatch.setattr(gpr_core.models.gpr, "segment_hybrid_peers", literal_equation_2)
     batch, model = make_batch(USER, OTHER), make_model()
     assert not is_blind_to_the_future(model, batch)
     assert later_gradient(model, batch, 0) > 0.0

@@ -5,9 +5,9 @@ import dataclasses
 import torch
 import torch.nn.functional as F
 
-from gpr_core.models.attention import relate
 from gpr_core.models.hsd import HSD, HSDBlock
-from gpr_core.models.masks import causal_mask, segment_hybrid_mask
+from gpr_core.models.masks import causal_peers, segment_hybrid_mask, segment_hybrid_peers
+from gpr_core.models.relation import relate
 from gpr_core.models.token_aware import group_tokens, unpack
 from gpr_core.support.seeding import seed_global_torch
 from tests.timelines import SMALL, make_batch
@@ -17,11 +17,16 @@ PLAIN = dataclasses.replace(
 )
 
 
+def relation_of(batch):
+    """Groups and relation of a batch."""
+    groups = group_tokens(batch.kind_BT)
+    peers_BT = segment_hybrid_peers(batch.kind_BT, batch.seg_BT)
+    return groups, relate(batch.ts_BT, peers_BT, groups, SMALL.max_distance)
+
+
 def run(module, batch, x_GD):
     """Run a module over packed tokens."""
-    visible_BTT = segment_hybrid_mask(batch.kind_BT, batch.seg_BT)
-    relation = relate(batch.ts_BT, visible_BTT, SMALL.max_distance)
-    return module(x_GD, group_tokens(batch.kind_BT), relation)
+    return module(x_GD, *relation_of(batch))
 
 
 def make(module_class, config, *users):
@@ -57,9 +62,7 @@ def test_a_block_is_the_written_formula():
 
 def test_keys_and_values_may_come_from_other_states_of_the_tokens():
     block, batch, x_GD = make(HSDBlock, SMALL, "UOEI", "UE")
-    visible_BTT = segment_hybrid_mask(batch.kind_BT, batch.seg_BT)
-    relation = relate(batch.ts_BT, visible_BTT, SMALL.max_distance)
-    groups = group_tokens(batch.kind_BT)
+    groups, relation = relation_of(batch)
     own = block(x_GD, groups, relation)
     torch.testing.assert_close(block(x_GD, groups, relation, x_GD), own)
     source_GD = torch.randn_like(x_GD, requires_grad=True)
@@ -100,7 +103,7 @@ def test_a_token_that_nobody_sees_changes_nobody():
 def test_the_causal_mask_makes_prompts_causal():
     hsd, batch, x_GD = make(HSD, SMALL, "UOE")
     groups = group_tokens(batch.kind_BT)
-    relation = relate(batch.ts_BT, causal_mask(batch.kind_BT), SMALL.max_distance)
+    relation = relate(batch.ts_BT, causal_peers(batch.kind_BT), groups, SMALL.max_distance)
     changed_GD = x_GD.clone()
     changed_GD[2] += 1.0
     before, after = hsd(x_GD, groups, relation), hsd(changed_GD, groups, relation)

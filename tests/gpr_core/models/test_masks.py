@@ -1,8 +1,15 @@
 """Tests of visibility, on an example worked out by hand."""
 
+import pytest
 import torch
 
-from gpr_core.models.masks import causal_mask, memory_mask, segment_hybrid_mask
+from gpr_core.models.masks import (
+    causal_mask,
+    causal_peers,
+    memory_mask,
+    segment_hybrid_mask,
+    segment_hybrid_peers,
+)
 from tests.timelines import make_kinds, make_segments
 
 # position      0 1 2 3 4 5 6 7
@@ -48,6 +55,30 @@ def test_padding_sees_only_itself_and_is_seen_by_nobody_else():
     kind_BT = make_kinds("UE", "UOEI")
     mask_BTT = segment_hybrid_mask(kind_BT, make_segments(kind_BT))
     assert rows(mask_BTT) == ["1100", "1100", "0010", "0001"]
+
+
+@pytest.mark.parametrize("word", [WORD, "UOIOE", "OOIEIOIIEO", "IUEEOOI..."])
+def test_peers_say_the_same_as_the_masks(word):
+    kind_BT = make_kinds(word, "UOE")
+    seg_BT = make_segments(kind_BT)
+    position_T = torch.arange(kind_BT.shape[1])
+    is_real_BT = kind_BT != 4
+    for mask_BTT, peers_BT in (
+        (causal_mask(kind_BT), causal_peers(kind_BT)),
+        (segment_hybrid_mask(kind_BT, seg_BT), segment_hybrid_peers(kind_BT, seg_BT)),
+    ):
+        before_TT = position_T[:, None] >= position_T
+        visible_BTT = before_TT | (peers_BT[:, :, None] == peers_BT[:, None, :])
+        for user, is_real_T in enumerate(is_real_BT):
+            pairs = (user, is_real_T[:, None] & is_real_T)
+            assert torch.equal(visible_BTT[user][pairs[1]], mask_BTT[user][pairs[1]])
+
+
+def test_the_number_of_peers_is_the_last_one_of_them():
+    kind_BT = make_kinds(WORD)
+    assert segment_hybrid_peers(kind_BT, make_segments(kind_BT)).tolist() == [
+        [2, 2, 2, 6, -5, 6, 6, -8]
+    ]
 
 
 def test_memory_is_the_latest_tokens_and_the_user_token_in_force():

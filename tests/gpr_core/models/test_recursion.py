@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 import torch
 
-from gpr_core.models.attention import hide_keys, relate
 from gpr_core.models.config import RecursionConfig
 from gpr_core.models.gpr import GPR
 from gpr_core.models.hsd import HSD
-from gpr_core.models.masks import segment_hybrid_mask
+from gpr_core.models.masks import segment_hybrid_peers
 from gpr_core.models.recursion import RecursiveHSD
+from gpr_core.models.relation import hide_keys, relate
 from gpr_core.models.token_aware import group_tokens, unpack
 from gpr_core.support.seeding import seed_global_torch
 from gpr_core.training.leak_probe import leak_probe
@@ -33,8 +33,8 @@ def inputs_of(batch):
     """Tokens, groups and relation of a batch."""
     seed_global_torch(1, "tokens")
     groups = group_tokens(batch.kind_BT)
-    visible_BTT = segment_hybrid_mask(batch.kind_BT, batch.seg_BT)
-    relation = relate(batch.ts_BT, visible_BTT, SMALL.max_distance)
+    peers_BT = segment_hybrid_peers(batch.kind_BT, batch.seg_BT)
+    relation = relate(batch.ts_BT, peers_BT, groups, SMALL.max_distance)
     return torch.randn(len(groups.source_G), SMALL.width), groups, relation
 
 
@@ -46,8 +46,7 @@ def written_out(hsd, depth_G, weight_G, x_GD, groups, relation):
     for recursion in range(1, hsd.max_depth + 1):
         seen = relation
         if not hsd.shares_keys:
-            is_hidden = unpack((depth_G < recursion)[:, None].float(), groups)[..., 0] > 0
-            seen = hide_keys(relation, is_hidden)
+            seen = hide_keys(relation, depth_G < recursion)
         middle_GD = one(x_GD, groups, seen, keys_one)
         deeper_GD = two(middle_GD, groups, seen, keys_two)
         if hsd.shares_keys and recursion == 1:
