@@ -18,6 +18,7 @@ import torch
 from gpr_core.data.tables import ItemKind, TokenKind
 from gpr_core.features.batch import TimelineBatch
 from gpr_core.features.fields import NUM_FIELDS
+from gpr_core.features.thoughts import ThoughtIndex
 from gpr_core.support.errors import ConfigError, ContractError
 
 Ints = npt.NDArray[np.int64]
@@ -68,6 +69,7 @@ class TimelineStore:
         request_tokens: [.] int64, every E token, ascending.
         request_keys: [.] int64, request of each E token.
         request_order: [.] int64, positions in `request_keys` that sort it by key.
+        thoughts: External knowledge as of each day; None where nobody asked for it.
     """
 
     kind_M: npt.NDArray[np.int8]
@@ -82,10 +84,16 @@ class TimelineStore:
     request_tokens: Ints
     request_keys: Ints
     request_order: Ints
+    thoughts: ThoughtIndex | None = None
 
     @classmethod
     def from_tables(
-        cls, timelines: pa.Table, sid_map: pa.Table, num_levels: int
+        cls,
+        timelines: pa.Table,
+        sid_map: pa.Table,
+        num_levels: int,
+        *,
+        thoughts: pa.Table | None = None,
     ) -> "TimelineStore":
         """Load curated timelines and join the semantic ids.
 
@@ -93,12 +101,14 @@ class TimelineStore:
             timelines: The corpus table `timelines`, sorted by user and time.
             sid_map: Semantic ids of all items, columns item_kind, item_key, c1..cL.
             num_levels: Code levels L.
+            thoughts: Lake table `thoughts`; None for a model without external knowledge.
 
         Returns:
             The store.
 
         Raises:
             ContractError: If the rows are not sorted, or an item has no semantic id.
+            LeakageError: If a thought knows its own day.
         """
         user_M, ts_M = _ints(timelines, "user_key"), _ints(timelines, "ts")
         is_new_M = np.ones(user_M.size, dtype=np.bool_)
@@ -125,6 +135,7 @@ class TimelineStore:
             request_tokens=np.flatnonzero(is_request_M),
             request_keys=request_key,
             request_order=np.argsort(request_key, kind="stable"),
+            thoughts=None if thoughts is None else ThoughtIndex.from_table(thoughts),
         )
 
     def positions_of(self, request_keys_B: npt.ArrayLike) -> Ints:
@@ -283,8 +294,17 @@ class TimelineStore:
             readout_BR=_tensor(np.where(is_readout_BR, local_BR, -1)),
             request_key_BR=_tensor(self._keys_at(position_BR)),
             user_key_B=_tensor(self.user_keys_at(begin_B)),
-            thought_BRP=torch.zeros(*position_BR.shape, 0, dtype=torch.int64),
+            thought_BRP=_tensor(self._thoughts_at(position_BR)),
         )
+
+    def _thoughts_at(self, position_BR: Ints) -> Ints:
+        """Give the words said about the user of each E token, [B, R, P]; zeros where none is."""
+        if self.thoughts is None:
+            return np.zeros((*position_BR.shape, 0), dtype=np.int64)
+        place_M = np.maximum(position_BR, 0).ravel()
+        word_MP = self.thoughts.at(self.user_keys_at(place_M), self.ts_M[place_M])
+        word_MP = word_MP * (position_BR.ravel() >= 0)[:, None]
+        return word_MP.reshape(*position_BR.shape, -1)
 
     def _keys_at(self, position_BR: Ints) -> Ints:
         """Give the request keys of E tokens, 0 where there is none."""

@@ -1,0 +1,1 @@
+"""External knowledge: what is said about a user, from events before a day, and who said it."""

@@ -1,0 +1,127 @@
+"""The table of thoughts, and the cache that keeps a provider from being asked twice."""
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gpr_core.data.tables import TABLES
+from gpr_core.knowledge.provider import Thought, ThoughtProvider
+from gpr_core.knowledge.views import History
+from gpr_core.knowledge.words import thought_words
+
+Ints = npt.NDArray[np.int64]
+_SCHEMA = TABLES["thoughts"].schema
+
+
+class _Key(NamedTuple):
+    """What makes two questions the same."""
+
+    user_key: int
+    as_of_ts: int
+    provider: str
+    prompt_hash: str
+
+
+class _Entry(NamedTuple):
+    """An answer, and the time of the latest event behind it."""
+
+    text: str
+    source_max_ts: int
+
+
+class ThoughtCache:
+    """Thoughts by user, day, provider and prompt.
+
+    A thought of a fallback is kept under the fallback's name: a later run asks the provider again.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[_Key, _Entry] = {}
+
+    @classmethod
+    def load(cls, path: Path) -> "ThoughtCache":
+        """Read a cache.
+
+        Args:
+            path: Parquet file that `save` wrote; a missing one is an empty cache.
+
+        Returns:
+            The cache.
+        """
+        cache = cls()
+        if path.exists():
+            for row in pq.read_table(path, schema=_SCHEMA).to_pylist():
+                key = _Key(*(row[name] for name in _Key._fields))
+                cache._entries[key] = _Entry(row["text"], row["source_max_ts"])
+        return cache
+
+    def save(self, path: Path) -> None:
+        """Write all thoughts, also those of other providers.
+
+        Args:
+            path: Parquet file to write.
+        """
+        pq.write_table(_table(self._entries), path, compression="zstd")
+
+    def thoughts(
+        self, history: History, user_key_N: Ints, as_of_ts_N: Ints, provider: ThoughtProvider
+    ) -> pa.Table:
+        """Collect thoughts about users on days, asking for those that are missing.
+
+        Args:
+            history: Where views are cut from.
+            user_key_N: [N] int64 users.
+            as_of_ts_N: [N] int64 starts of days, epoch ms.
+            provider: Whom to ask.
+
+        Returns:
+            Lake table `thoughts`, by user and day; who has no thought has no row.
+        """
+        chosen: dict[_Key, _Entry] = {}
+        for user_key, as_of_ts in zip(user_key_N.tolist(), as_of_ts_N.tolist(), strict=True):
+            key = _Key(user_key, as_of_ts, provider.name, provider.prompt_hash)
+            if key not in self._entries:
+                view = history.view(user_key, as_of_ts)
+                thought = provider.generate(view)
+                if not thought.text:
+                    continue
+                key = _signed(key, thought)
+                self._entries[key] = _Entry(thought.text, view.source_max_ts)
+            chosen[key] = self._entries[key]
+        return _table(chosen)
+
+
+def count_providers(thoughts: pa.Table) -> dict[str, int]:
+    """Count who wrote the thoughts, for manifest and report (T39).
+
+    Args:
+        thoughts: Lake table `thoughts`.
+
+    Returns:
+        Provider -> number of thoughts, sorted by name.
+    """
+    return dict(sorted(Counter(thoughts["provider"].to_pylist()).items()))
+
+
+def _signed(key: _Key, thought: Thought) -> _Key:
+    """Put the name of who really spoke into a key."""
+    return key._replace(provider=thought.provider, prompt_hash=thought.prompt_hash)
+
+
+def _table(entries: dict[_Key, _Entry]) -> pa.Table:
+    """Lay thoughts out as the lake table."""
+    rows = [
+        {
+            **key._asdict(),
+            "text": entry.text,
+            "token_ids": thought_words(entry.text),
+            "source_max_ts": entry.source_max_ts,
+        }
+        for key, entry in sorted(entries.items())
+    ]
+    return pa.Table.from_pylist(rows, schema=_SCHEMA)

@@ -1,0 +1,90 @@
+"""Tests of the table of thoughts and its cache."""
+
+import numpy as np
+import pyarrow as pa
+
+from gpr_core.data.tables import DAY_MS, TABLES
+from gpr_core.knowledge.cache import ThoughtCache, count_providers
+from gpr_core.knowledge.language_model import LanguageModelProvider
+from gpr_core.knowledge.template import TemplateProvider
+from gpr_core.knowledge.views import History
+from gpr_core.knowledge.words import thought_words
+from tests.gpr_core.knowledge.histories import NO_CONSENT, asked, timelines, user, viewed
+
+HISTORY = History(
+    timelines(
+        user(1), viewed(1, 1.0, 3), asked(1, 2.5), asked(1, 3.5),
+        user(2, consent=NO_CONSENT), viewed(2, 1.0, 3), asked(2, 2.5),
+    )
+)  # fmt: skip
+WANTED = HISTORY.request_days()
+
+
+class Counting:
+    """A template provider that counts how often it is asked."""
+
+    name, prompt_hash = "template", TemplateProvider().prompt_hash
+
+    def __init__(self):
+        self.asked = 0
+
+    def generate(self, view):
+        self.asked += 1
+        return TemplateProvider().generate(view)
+
+
+def test_one_row_per_user_and_day_with_something_to_say():
+    table = ThoughtCache().thoughts(HISTORY, *WANTED, TemplateProvider())
+    assert table.schema == TABLES["thoughts"].schema
+    assert table["user_key"].to_pylist() == [1, 1]
+    assert table["as_of_ts"].to_pylist() == [2 * DAY_MS, 3 * DAY_MS]
+    assert table["source_max_ts"].to_pylist() == [DAY_MS, DAY_MS]
+    assert table["token_ids"].to_pylist() == [
+        thought_words(text) for text in table["text"].to_pylist()
+    ]
+
+
+def test_a_cached_thought_is_not_asked_for_again(tmp_path):
+    cache, provider = ThoughtCache(), Counting()
+    first = cache.thoughts(HISTORY, *WANTED, provider)
+    assert provider.asked == 3
+    cache.save(tmp_path / "thoughts.parquet")
+    again = Counting()
+    loaded = ThoughtCache.load(tmp_path / "thoughts.parquet")
+    assert loaded.thoughts(HISTORY, *WANTED, again).equals(first)
+    # Only who has no thought is looked at again; no model is asked about such people.
+    assert again.asked == 1
+
+
+def test_a_missing_file_is_an_empty_cache(tmp_path):
+    table = ThoughtCache.load(tmp_path / "none.parquet").thoughts(
+        HISTORY, WANTED[0][:0], WANTED[1][:0], TemplateProvider()
+    )
+    assert table.equals(pa.Table.from_pylist([], schema=TABLES["thoughts"].schema))
+
+
+def test_another_prompt_is_another_thought():
+    cache = ThoughtCache()
+    cache.thoughts(HISTORY, *WANTED, TemplateProvider())
+    provider = Counting()
+    provider.prompt_hash = "0123456789abcdef"
+    cache.thoughts(HISTORY, *WANTED, provider)
+    assert provider.asked == 3
+
+
+def test_a_fallback_is_kept_under_its_own_name_and_asked_past_the_next_time():
+    answers = iter([OSError("down"), "category9", "category9"])
+
+    def complete(_prompt):
+        answer = next(answers)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    cache, provider = ThoughtCache(), LanguageModelProvider("big", complete, TemplateProvider())
+    first = cache.thoughts(HISTORY, *WANTED, provider)
+    assert count_providers(first) == {"big": 1, "template": 1}
+    second = cache.thoughts(HISTORY, *WANTED, provider)
+    assert count_providers(second) == {"big": 2}
+    keys = np.stack([second[name].to_numpy() for name in ("user_key", "as_of_ts")], axis=1)
+    assert len(np.unique(keys, axis=0)) == 2
