@@ -11,7 +11,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gpr_core.sequential.methods import TRAINED
+from gpr_core.sequential.item_attributes import (
+    attributes_beside,
+    no_attributes,
+    read_attributes,
+)
+from gpr_core.sequential.methods import TRAINED, Problem
 from gpr_core.sequential.published import published_for
 from gpr_core.sequential.sequences import SequenceData, read_sequences
 from gpr_core.sequential.study import Row, run_study
@@ -43,11 +48,17 @@ def amazon(
         int | None, typer.Option(min=1, help="Methods trained at once; default: one per core.")
     ] = None,
 ) -> None:
-    """Leave one out, rank all items, print Recall and NDCG beside what others published."""
+    """Leave one out, rank all items, print Recall and NDCG beside what others published.
+
+    Beside NAME.txt a file NAME_items.jsonl may say what is known of the items.
+    """
     chosen = _known(methods or list(TRAINED))
-    sequences = read_sequences(_sequence_file(data))
+    path = _sequence_file(data)
+    sequences = read_sequences(path)
+    items = attributes_beside(path)
+    known = read_attributes(items, sequences) if items else no_attributes(sequences)
     rows = run_study(
-        sequences,
+        Problem(sequences, known),
         _numbers(seeds),
         chosen,
         processes=processes or len(os.sched_getaffinity(0)),
@@ -100,7 +111,7 @@ def _table(data: SequenceData, rows: list[Row]) -> Table:
     for row in rows:
         recall, ndcg = row.metrics["recall@10"], row.metrics["ndcg@10"]
         table.add_row(
-            row.method,
+            row.name,
             _digits(row.metrics["recall@5"].value),
             _digits(row.metrics["ndcg@5"].value),
             _digits(recall.value),
@@ -134,7 +145,7 @@ def _record(data: SequenceData, rows: list[Row]) -> dict[str, Any]:
         "protocol": "leave one out, full ranking, seen items masked, ties count against the method",
         "rows": [
             {
-                "method": row.method,
+                "method": row.name,
                 "metrics": {name: asdict(interval) for name, interval in row.metrics.items()},
                 "by_seed": row.by_seed,
                 "runs": [

@@ -1,4 +1,4 @@
-"""The methods that are compared, each from training sequences to a ranker."""
+"""The methods that are compared, each from training sequences to rankers."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torch import nn
 
+from gpr_core.models.config import ModelConfig
 from gpr_core.sequential.encoders import (
     EncoderConfig,
     HstuBlock,
@@ -18,70 +19,134 @@ from gpr_core.sequential.floors import (
     RepeatLastFloor,
     TransitionFloor,
 )
+from gpr_core.sequential.gpr import ItemCatalog, SequenceGpr
+from gpr_core.sequential.item_attributes import ItemAttributes
+from gpr_core.sequential.memory import choose_memory
 from gpr_core.sequential.ranking import Ranker
 from gpr_core.sequential.recommender import Objective, Recommender
+from gpr_core.sequential.semantic_ids import semantic_ids
 from gpr_core.sequential.sequences import SequenceData
-from gpr_core.sequential.training import Fit, TrainingConfig, train
+from gpr_core.sequential.training import Fit, TrainingConfig, evaluated, train, watched_users
 from gpr_core.support.progress import Progress
 from gpr_core.support.seeding import seed_global_torch
+from gpr_core.tokenizer.config import TokenizationConfig
 
 _ENCODER = EncoderConfig()
 _TRAINING = TrainingConfig()
+_GPR = ModelConfig(
+    width=64,
+    attention_heads=2,
+    hsd_layers=1,
+    ffn_multiple=1,
+    num_heads=1,
+    mask="causal",
+    # There is one kind of token, which needs no parameters of its own.
+    token_aware_norm=False,
+    token_aware_ffn=False,
+    max_distance=50,
+    dropout=0.5,
+)
+_GPR_TRAINING = TrainingConfig(epochs=40, batch_users=256, learning_rate=2e-3)
+_GPR_FUTURE_WEIGHT = 0.5
+_GPR_LEVELS, _GPR_CODES = 3, 64
+
+
+class Problem(NamedTuple):
+    """What a method may learn from.
+
+    Attributes:
+        sequences: The data set.
+        attributes: What is known of its items.
+    """
+
+    sequences: SequenceData
+    attributes: ItemAttributes
 
 
 class Fitted(NamedTuple):
     """A method that is ready to rank.
 
     Attributes:
-        ranker: Ranks items.
+        rankers: Row of the table -> ranker.
         num_parameters: Numbers that were trained; 0 for floors.
         fit: How training went; None for floors.
     """
 
-    ranker: Ranker
+    rankers: Mapping[str, Ranker]
     num_parameters: int = 0
     fit: Fit | None = None
 
 
-Method = Callable[[SequenceData, int, Progress], Fitted]
+Method = Callable[[Problem, int, Progress], Fitted]
 
 
-def _popularity(data: SequenceData, seed: int, progress: Progress) -> Fitted:
+def _popularity(problem: Problem, seed: int, progress: Progress) -> Fitted:
     """Make the popularity floor."""
     del seed, progress
-    return Fitted(PopularityFloor(data.train, data.num_items))
+    data = problem.sequences
+    return Fitted({"popularity": PopularityFloor(data.train, data.num_items)})
 
 
-def _repeat_last(data: SequenceData, seed: int, progress: Progress) -> Fitted:
+def _repeat_last(problem: Problem, seed: int, progress: Progress) -> Fitted:
     """Make the repeat-last floor."""
     del seed, progress
-    return Fitted(RepeatLastFloor(data.num_items))
+    return Fitted({"repeat-last": RepeatLastFloor(problem.sequences.num_items)})
 
 
-def _transitions(data: SequenceData, seed: int, progress: Progress) -> Fitted:
+def _transitions(problem: Problem, seed: int, progress: Progress) -> Fitted:
     """Make the transition floor."""
     del seed, progress
-    return Fitted(TransitionFloor(data.train, data.num_items))
+    data = problem.sequences
+    return Fitted({"last-item transitions": TransitionFloor(data.train, data.num_items)})
 
 
-def _item_knn(data: SequenceData, seed: int, progress: Progress) -> Fitted:
+def _item_knn(problem: Problem, seed: int, progress: Progress) -> Fitted:
     """Make the item-kNN floor."""
     del seed, progress
-    return Fitted(ItemKnnFloor(data.train, data.num_items))
+    data = problem.sequences
+    return Fitted({"item-kNN": ItemKnnFloor(data.train, data.num_items)})
 
 
 def _recommender(
+    name: str,
     make_block: Callable[[EncoderConfig], nn.Module],
     objective: Objective,
-    data: SequenceData,
+    problem: Problem,
     seed: int,
     progress: Progress,
 ) -> Fitted:
     """Train an encoder whose item vectors also score."""
+    data = problem.sequences
     seed_global_torch(seed, "sequential", "init")
     model = Recommender(ItemEncoder(data.num_items, _ENCODER, make_block), objective)
     fit = train(model, data, _TRAINING, max_items=_ENCODER.max_items, seed=seed, progress=progress)
-    return Fitted(model.eval(), sum(part.numel() for part in model.parameters()), fit)
+    return Fitted({name: evaluated(model)}, _count(model), fit)
+
+
+def _gpr(problem: Problem, seed: int, progress: Progress) -> Fitted:
+    """Train GPR on item tokens, and give it a memory of transitions."""
+    data = problem.sequences
+    codes = min(_GPR_CODES, data.num_items)
+    config = TokenizationConfig(num_levels=_GPR_LEVELS, codebook_size=codes)
+    path_AL = semantic_ids(problem.attributes.texts, data.train, config, seed=seed)
+    catalog = ItemCatalog(path_AL, (codes,) * _GPR_LEVELS, problem.attributes)
+    seed_global_torch(seed, "sequential", "init")
+    model = SequenceGpr(
+        catalog, _GPR, max_items=_ENCODER.max_items, future_weight=_GPR_FUTURE_WEIGHT
+    )
+    fit = train(
+        model, data, _GPR_TRAINING, max_items=_ENCODER.max_items, seed=seed, progress=progress
+    )
+    ranker = evaluated(model)
+    transitions = TransitionFloor(data.train, data.num_items)
+    watched = watched_users(data, _GPR_TRAINING, seed)
+    remembering = choose_memory(ranker, transitions, watched)
+    return Fitted({"GPR": ranker, "GPR + transitions": remembering}, _count(model), fit)
+
+
+def _count(model: nn.Module) -> int:
+    """Count trained numbers."""
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 FLOORS: Mapping[str, Method] = {
@@ -92,9 +157,12 @@ FLOORS: Mapping[str, Method] = {
 }
 """Methods without training; their results do not depend on the seed."""
 
+_SOFTMAX, _SAMPLED, _HSTU = "SASRec, softmax", "SASRec, sampled softmax", "HSTU"
+
 TRAINED: Mapping[str, Method] = {
-    "SASRec, softmax": partial(_recommender, SasrecBlock, "softmax"),
-    "SASRec, sampled softmax": partial(_recommender, SasrecBlock, "sampled_softmax"),
-    "HSTU": partial(_recommender, HstuBlock, "sampled_softmax"),
+    _SOFTMAX: partial(_recommender, _SOFTMAX, SasrecBlock, "softmax"),
+    _SAMPLED: partial(_recommender, _SAMPLED, SasrecBlock, "sampled_softmax"),
+    _HSTU: partial(_recommender, _HSTU, HstuBlock, "sampled_softmax"),
+    "GPR": _gpr,
 }
 """Methods that learn by gradients."""

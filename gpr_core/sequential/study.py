@@ -14,17 +14,17 @@ import numpy as np
 import torch
 
 from gpr_core.evaluation.intervals import Interval, UserBootstrap
-from gpr_core.sequential.methods import FLOORS, TRAINED
+from gpr_core.sequential.methods import FLOORS, TRAINED, Problem
 from gpr_core.sequential.ranking import ranking_metrics, target_ranks
-from gpr_core.sequential.sequences import Ints, SequenceData
+from gpr_core.sequential.sequences import Ints
 from gpr_core.support.progress import Progress
 
 
 class Outcome(NamedTuple):
-    """One method trained with one seed.
+    """One row of the table with one seed.
 
     Attributes:
-        method: Its name.
+        row: Its name.
         seed: Run seed.
         rank_B: [B] int64, place of each test item; 0 is the first.
         num_parameters: Numbers that were trained.
@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
         seconds: Wall time of training and ranking.
     """
 
-    method: str
+    row: str
     seed: int
     rank_B: Ints
     num_parameters: int
@@ -42,17 +42,17 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One method over all its seeds.
+    """One row of the table over all its seeds.
 
     Attributes:
-        method: Its name.
+        name: Its name.
         is_trained: False for floors.
         metrics: Metric -> mean over seeds with the interval over users.
         by_seed: Metric -> value of each seed.
         outcomes: What the row is made from.
     """
 
-    method: str
+    name: str
     is_trained: bool
     metrics: dict[str, Interval]
     by_seed: dict[str, list[float]]
@@ -60,53 +60,71 @@ class Row:
 
 
 def run_study(
-    data: SequenceData, seeds: Sequence[int], methods: Sequence[str], *, processes: int
+    problem: Problem, seeds: Sequence[int], methods: Sequence[str], *, processes: int
 ) -> list[Row]:
     """Train and evaluate.
 
     Each method runs in one thread, so its result does not depend on `processes`.
 
     Args:
-        data: The data set.
+        problem: The data set and what is known of its items.
         seeds: Run seeds of the trained methods; floors have none.
         methods: Names of trained methods, from `TRAINED`.
         processes: How many are trained at the same time, >= 1.
 
     Returns:
-        Floors, then the methods in the order asked for.
+        Floors, then the rows of the methods in the order asked for.
     """
-    outcomes = [_run_one(data, name, 0) for name in FLOORS]
-    jobs = [(name, seed) for seed in seeds for name in methods]
+    outcomes = [one for name in FLOORS for one in run_method(problem, name, 0)]
+    jobs = [(name, seed) for name in methods for seed in seeds]
     # Forked children would inherit the thread pools of torch in an unknown state.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(_run_one, data, name, seed) for name, seed in jobs]
-        outcomes += [job.result() for job in running]
-    names = [*FLOORS, *methods]
-    bootstrap = UserBootstrap(np.arange(len(data.test.target_B)), seed=0)
-    return [
-        _row(name, [one for one in outcomes if one.method == name], bootstrap) for name in names
-    ]
+        running = [pool.submit(run_method, problem, name, seed) for name, seed in jobs]
+        outcomes += [one for job in running for one in job.result()]
+    bootstrap = UserBootstrap(np.arange(len(problem.sequences.test.target_B)), seed=0)
+    names = dict.fromkeys(outcome.row for outcome in outcomes)
+    return [summarize([one for one in outcomes if one.row == name], bootstrap) for name in names]
 
 
-def _run_one(data: SequenceData, name: str, seed: int) -> Outcome:
-    """Train one method with one seed and rank the test items."""
+def run_method(problem: Problem, name: str, seed: int) -> list[Outcome]:
+    """Train one method with one seed and rank the test items.
+
+    Args:
+        problem: The data set and what is known of its items.
+        name: From `FLOORS` or `TRAINED`.
+        seed: Run seed.
+
+    Returns:
+        One outcome for each row that the method makes.
+    """
     torch.set_num_threads(1)
     started = time.monotonic()
     method = FLOORS.get(name) or TRAINED[name]
-    fitted = method(data, seed, Progress(f"{name} seed {seed}"))
-    rank_B = target_ranks(fitted.ranker, data.test)
-    return Outcome(
-        method=name,
-        seed=seed,
-        rank_B=rank_B,
-        num_parameters=fitted.num_parameters,
-        best_epoch=fitted.fit.best_epoch if fitted.fit else 0,
-        seconds=time.monotonic() - started,
-    )
+    fitted = method(problem, seed, Progress(f"{name} seed {seed}"))
+    ranks = {
+        row: target_ranks(ranker, problem.sequences.test) for row, ranker in fitted.rankers.items()
+    }
+    seconds = time.monotonic() - started
+    epoch = fitted.fit.best_epoch if fitted.fit else 0
+    return [
+        Outcome(row, seed, rank_B, fitted.num_parameters, epoch, seconds)
+        for row, rank_B in ranks.items()
+    ]
 
 
-def _row(name: str, outcomes: list[Outcome], bootstrap: UserBootstrap) -> Row:
-    """Average over seeds, then resample users."""
+def summarize(outcomes: list[Outcome], bootstrap: UserBootstrap) -> Row:
+    """Average over seeds, then resample users.
+
+    The interval says what other users would change, not what other seeds would: that is in
+    `by_seed`.
+
+    Args:
+        outcomes: One row of all seeds, in the order of the seeds.
+        bootstrap: Resamples the users.
+
+    Returns:
+        The row.
+    """
     per_seed = [ranking_metrics(outcome.rank_B) for outcome in outcomes]
     metrics, by_seed = {}, {}
     for metric in per_seed[0]:
@@ -114,4 +132,5 @@ def _row(name: str, outcomes: list[Outcome], bootstrap: UserBootstrap) -> Row:
         # No value is missing, so there is an interval.
         metrics[metric] = cast("Interval", bootstrap.interval(value_SB.mean(axis=0)))
         by_seed[metric] = value_SB.mean(axis=1).tolist()
-    return Row(name, name in TRAINED, metrics, by_seed, outcomes)
+    name = outcomes[0].row
+    return Row(name, outcomes[0].num_parameters > 0, metrics, by_seed, outcomes)

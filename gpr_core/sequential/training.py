@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gpr_core.sequential.ranking import Scores, ranking_metrics, target_ranks
+from gpr_core.sequential.ranking import Ranker, Scores, ranking_metrics, target_ranks
 from gpr_core.sequential.sequences import Histories, Ints, LeaveOneOut, SequenceData
 from gpr_core.support.matmul import fast_float32_matmul
 from gpr_core.support.progress import Progress
@@ -99,16 +99,14 @@ def train(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    watched = _sample(data.validation, config.validation_users, seed)
+    watched = watched_users(data, config, seed)
     best, kept, curve = (0, -1.0), {}, []
     for epoch in range(1, config.epochs + 1):
         seed_global_torch(seed, "sequential", "dropout", epoch)
         loss = _train_epoch(model, data.train, optimizer, config, max_items, epoch, seed)
         if epoch % config.measure_every and epoch < config.epochs:
             continue
-        reached = float(
-            ranking_metrics(target_ranks(_Evaluated(model), watched))[_CRITERION].mean()
-        )
+        reached = float(ranking_metrics(target_ranks(evaluated(model), watched))[_CRITERION].mean())
         curve.append((epoch, loss, reached))
         progress.update(epoch, config.epochs, {"loss": loss, _CRITERION: reached})
         if reached > best[1]:
@@ -118,6 +116,36 @@ def train(
             break
     model.load_state_dict(kept)
     return Fit(best[0], tuple(curve))
+
+
+def evaluated(model: nn.Module) -> Ranker:
+    """Rank by a model without dropout, whatever mode it is in.
+
+    Args:
+        model: An `nn.Module` that is `Trainable`.
+
+    Returns:
+        The ranker; it puts the model back into the mode that it finds.
+    """
+    return _Evaluated(model)
+
+
+def watched_users(data: SequenceData, config: TrainingConfig, seed: int) -> LeaveOneOut:
+    """Draw the users whose validation item decides.
+
+    Args:
+        data: The data set.
+        config: How many.
+        seed: Run seed.
+
+    Returns:
+        Their histories and validation items; all users if there are no more.
+    """
+    task = data.validation
+    num_users = len(task.target_B)
+    stream = numpy_stream(seed, "sequential", "watched")
+    user_B = np.sort(stream.permutation(num_users)[: min(config.validation_users, num_users)])
+    return LeaveOneOut(task.history.select(user_B), task.target_B[user_B])
 
 
 class _Evaluated:
@@ -169,11 +197,3 @@ def _batches(sequences: Histories, batch_users: int, epoch: int, seed: int) -> I
     user_U = user_U[np.lexsort((length_U, chunk_U))]
     batches = [user_U[first : first + batch_users] for first in range(0, len(user_U), batch_users)]
     return (batches[idx] for idx in stream.permutation(len(batches)))
-
-
-def _sample(task: LeaveOneOut, count: int, seed: int) -> LeaveOneOut:
-    """Take some users, or all if there are no more."""
-    num_users = len(task.target_B)
-    stream = numpy_stream(seed, "sequential", "watched")
-    user_B = np.sort(stream.permutation(num_users)[: min(count, num_users)])
-    return LeaveOneOut(task.history.select(user_B), task.target_B[user_B])

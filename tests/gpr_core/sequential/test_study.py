@@ -6,11 +6,13 @@ import pytest
 from gpr_core.evaluation.intervals import UserBootstrap
 from gpr_core.sequential import methods
 from gpr_core.sequential.encoders import EncoderConfig
-from gpr_core.sequential.study import _row, _run_one, run_study
+from gpr_core.sequential.item_attributes import no_attributes
+from gpr_core.sequential.study import run_method, run_study, summarize
 from gpr_core.sequential.training import TrainingConfig
 from tests.gpr_core.sequential.test_training import cycles
 
 DATA = cycles()
+PROBLEM = methods.Problem(DATA, no_attributes(DATA))
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +24,8 @@ def _small(monkeypatch):
 
 
 def test_a_row_averages_over_seeds():
-    outcomes = [_run_one(DATA, "HSTU", seed) for seed in (0, 1)]
-    row = _row("HSTU", outcomes, UserBootstrap(np.arange(len(DATA.test.target_B)), seed=0))
+    outcomes = [run_method(PROBLEM, "HSTU", seed)[0] for seed in (0, 1)]
+    row = summarize(outcomes, UserBootstrap(np.arange(len(DATA.test.target_B)), seed=0))
     for metric, interval in row.metrics.items():
         assert interval.value == pytest.approx(np.mean(row.by_seed[metric]))
         assert interval.ci_low <= interval.value <= interval.ci_high
@@ -31,8 +33,8 @@ def test_a_row_averages_over_seeds():
 
 
 def test_floors_come_first_and_are_run_once():
-    rows = run_study(DATA, [0, 1], [], processes=1)
-    assert [row.method for row in rows] == list(methods.FLOORS)
+    rows = run_study(PROBLEM, [0, 1], [], processes=1)
+    assert [row.name for row in rows] == list(methods.FLOORS)
     transitions = rows[2]
     assert len(transitions.outcomes) == 1
     # Who walks up one by one is predicted by whoever walked there before.
