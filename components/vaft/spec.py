@@ -30,6 +30,7 @@ SPEC = StepSpec(
         "gpr_core/training/examples.py",
         "gpr_core/training/inputs.py",
         "gpr_core/training/loop.py",
+        "gpr_core/training/matching.py",
         "gpr_core/training/mtp.py",
         "gpr_core/training/part_losses.py",
         "gpr_core/training/schedules.py",

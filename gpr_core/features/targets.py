@@ -2,7 +2,7 @@
 
 Letters: M decisions (exposed requests), J heads, L levels.
 
-Source: specification 3.7, `next_distinct`; the paper leaves "position t" of a head undefined.
+Source: specification 3.7; the paper leaves "position t" of a head undefined.
 """
 
 from collections.abc import Callable
@@ -69,6 +69,56 @@ def next_distinct_targets(
     Source:
         Specification 3.7 and 1.4 rule 5.
     """
+    return _later_targets(
+        exposures, num_heads, horizon_ms, cutoff_ts, is_eligible, is_distinct=True
+    )
+
+
+def offset_targets(
+    exposures: Exposures,
+    *,
+    num_heads: int,
+    horizon_ms: int,
+    cutoff_ts: int,
+    is_eligible: PairEligible,
+) -> Ints:
+    """Let head j predict the j-th next exposure, as language models predict several tokens.
+
+    Two heads of a request may have the same interest. What may be a target of a later head is the
+    same as in `next_distinct_targets`.
+
+    Args:
+        exposures: All exposed requests.
+        num_heads: Heads J, at least 1.
+        horizon_ms: How far later heads look ahead.
+        cutoff_ts: End of training data, exclusive.
+        is_eligible: As in `next_distinct_targets`.
+
+    Returns:
+        [M, J] int64, row of the exposure whose ad is the target, -1 for none.
+
+    Raises:
+        ConfigError: If `num_heads` is below 1.
+        ShapeError: If the arrays disagree.
+
+    Source:
+        Specification 3.7 (`offset`).
+    """
+    return _later_targets(
+        exposures, num_heads, horizon_ms, cutoff_ts, is_eligible, is_distinct=False
+    )
+
+
+def _later_targets(
+    exposures: Exposures,
+    num_heads: int,
+    horizon_ms: int,
+    cutoff_ts: int,
+    is_eligible: PairEligible,
+    *,
+    is_distinct: bool,
+) -> Ints:
+    """Fill the heads of every request from its later exposures, nearest first."""
     check_range("num_heads", num_heads, 1, 64)
     num_rows = exposures.ts_M.size
     check_shape("path_ML", exposures.path_ML, (num_rows, None))
@@ -87,9 +137,10 @@ def next_distinct_targets(
         later = open_rows + offset
         in_reach = (user[later] == user[open_rows]) & (ts[later] - ts[open_rows] <= horizon_ms)
         open_rows, later = open_rows[in_reach], later[in_reach]
-        taken_MJ = np.where(chosen_MJ[open_rows] >= 0, code[chosen_MJ[open_rows]], -1)
         fits = usable[later] & (ts[later] > ts[open_rows])
-        fits &= (taken_MJ != code[later][:, None]).all(axis=1)
+        if is_distinct:
+            taken_MJ = np.where(chosen_MJ[open_rows] >= 0, code[chosen_MJ[open_rows]], -1)
+            fits &= (taken_MJ != code[later][:, None]).all(axis=1)
         asked = np.flatnonzero(fits)
         fits[asked] = is_eligible(order[open_rows[asked]], order[later[asked]])
         filled = open_rows[fits]
@@ -102,7 +153,9 @@ def next_distinct_targets(
 
 
 def count_shared_codes(target_MJ: Ints, path_ML: npt.NDArray[np.int16]) -> int:
-    """Count the requests at which two heads share a level-1 code; zero by construction (T06).
+    """Count the requests at which two heads share a level-1 code.
+
+    Zero by construction, unless targets are mere offsets (T06).
 
     Args:
         target_MJ: [M, J] int64, row of each head's target, -1 for none.

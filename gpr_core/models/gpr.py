@@ -134,6 +134,24 @@ class GPR(nn.Module):
         value_state_MX = self.hte.state(readout_MD, intent.intent_MD, intent.refined_MD)
         return ReadoutState(readout_MD, intent, value_state_MX, row_batch_M, routing)
 
+    def open_values(self, state: ReadoutState, gradient_share: float) -> ReadoutState:
+        """Let value losses reach HSD and PTD, an ablation of supervised training.
+
+        Args:
+            state: From `read`.
+            gradient_share: Share of their gradient that is let through, in [0, 1].
+
+        Returns:
+            The state with the same values.
+
+        Source:
+            Specification 3.8 (`hte_backbone_grad`); reinforcement learning keeps the stop.
+        """
+        opened_MX = self.hte.state(
+            state.readout_MD, state.intent.intent_MD, state.intent.refined_MD, gradient_share
+        )
+        return state._replace(value_state_MX=opened_MX)
+
     def path_logits(self, state: ReadoutState, paths_MJL: Tensor) -> tuple[Tensor, ...]:
         """Score the codes of every level along given paths, one path per readout and head.
 

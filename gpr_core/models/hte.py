@@ -1,6 +1,7 @@
 """Hierarchical Token-wise Evaluator: values of prefixes and of whole items.
 
-Its inputs are detached, so no value loss ever reaches the rest of the model.
+Its inputs are detached, so no value loss reaches the rest of the model, unless a supervised
+training opens them on purpose. Reinforcement learning never does.
 
 Letters: D width, L levels, V codes, F ad features, M flat rows (readouts), N flat rows (prefixes or
 items), P codes of a prefix, X item heads.
@@ -79,18 +80,27 @@ class HTE(nn.Module):
         self.item_out_XD = nn.Parameter(torch.zeros(_NUM_ITEM_HEADS, width))
         self.item_bias_X = nn.Parameter(torch.zeros(_NUM_ITEM_HEADS))
 
-    def state(self, readout_MD: Tensor, intent_MD: Tensor, refined_MD: Tensor) -> Tensor:
+    def state(
+        self,
+        readout_MD: Tensor,
+        intent_MD: Tensor,
+        refined_MD: Tensor,
+        gradient_share: float = 0.0,
+    ) -> Tensor:
         """Collect what values depend on, cut off from its gradient.
 
         Args:
             readout_MD: [M, D] float, h.
             intent_MD: [M, D] float, c.
             refined_MD: [M, D] float, r.
+            gradient_share: Share of the gradient of value losses that is let through, in [0, 1].
 
         Returns:
-            [M, 3 * D] float, without gradient.
+            [M, 3 * D] float; without gradient at a share of 0.
         """
-        return torch.cat([readout_MD, intent_MD, refined_MD], dim=1).detach()
+        state_MX = torch.cat([readout_MD, intent_MD, refined_MD], dim=1)
+        cut_MX = state_MX.detach()
+        return cut_MX if gradient_share == 0.0 else torch.lerp(cut_MX, state_MX, gradient_share)
 
     def prefix_values(self, state_MX: Tensor, rows_N: Tensor, codes_NP: Tensor) -> Tensor:
         """Value of states after P codes.

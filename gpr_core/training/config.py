@@ -1,6 +1,7 @@
 """Parameters of the supervised training steps; the defaults are the preset `tiny`."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from gpr_core.models.config import ModelConfig
 from gpr_core.support.errors import ConfigError
@@ -22,6 +23,9 @@ class SequenceConfig:
     context. In [1, max_tokens - 1]."""
     max_readouts: int = 8
     """Requests R of a window that enter the loss in one epoch; drawn anew each epoch. >= 1."""
+    targets: Literal["next_distinct", "offset", "matching"] = "next_distinct"
+    """What heads 2..J predict: the next ads of other interests in order of time, the next ads
+    whatever they are, or the ads of `next_distinct` with each given to the head that fits best."""
     horizon_days: int = 7
     """How far heads 2..J look ahead for their targets, days. >= 1."""
     click_maturity_hours: int = 2
@@ -99,6 +103,9 @@ class HeadWeightConfig:
     """Temperature of the softmax over negative losses; large values give equal weights. > 0."""
     ema_decay: float = 0.95
     """Decay per update of the running loss of each head. In [0, 1)."""
+    match_balance: float = 0.5
+    """Targets by matching: nats by which a head that gets e times its fair share of the targets
+    has to fit better to get one more. >= 0."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -107,21 +114,26 @@ class HeadWeightConfig:
         check_range("adaptive_share", self.adaptive_share, 0.0, 1.0)
         check_range("temperature", self.temperature, 1e-3, 1e3)
         check_range("ema_decay", self.ema_decay, 0.0, 1 - 1e-9)
+        check_range("match_balance", self.match_balance, 0.0, 1e3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueLossConfig:
-    """Weights of the losses of the value heads, which touch no other parameter."""
+    """Weights of the losses of the value heads, and whether they touch other parameters."""
 
     item: float = 1.0
     """Weight of the three outcome losses of the logged ad. >= 0."""
     level: float = 1.0
     """Weight of the regression of prefix values to the standardized final value. >= 0."""
+    backbone_grad: float = 0.0
+    """Share of the gradient of these losses that reaches the rest of the model; an ablation, since
+    the paper stops it. In [0, 1]."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
         check_range("item", self.item, 0.0, 1e6)
         check_range("level", self.level, 0.0, 1e6)
+        check_range("backbone_grad", self.backbone_grad, 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from gpr_core.catalog.trie import Trie
 from gpr_core.data.keyed_sampling import keyed_uniform
 from gpr_core.data.tables import DAY_MS, HOUR_MS, Action
 from gpr_core.features.legal_sets import TrainLegality, pair_eligible
-from gpr_core.features.targets import Exposures, next_distinct_targets
+from gpr_core.features.targets import Exposures, next_distinct_targets, offset_targets
 from gpr_core.features.timeline_store import TimelineStore, Windows, find_keys
 from gpr_core.objectives.final_value import final_value
 from gpr_core.support.errors import ContractError
@@ -144,7 +144,9 @@ def build_examples(
     position_X = store.positions_of(context.request_key)
     # A person without consent has one timeline per session; targets must not join them either.
     follow_key_X = store.user_keys_at(position_X)
-    target_XJ = next_distinct_targets(
+    # Matching gives the same targets to other heads, and only once the losses are known.
+    choose = offset_targets if config.targets == "offset" else next_distinct_targets
+    target_XJ = choose(
         Exposures(follow_key_X, context.request_key, context.ts, path_XL, is_loss_X),
         num_heads=num_heads,
         horizon_ms=config.horizon_days * DAY_MS,

@@ -99,6 +99,7 @@ def pretrain(
         heads=config.heads,
         value=config.value_loss,
         parts=config.part_loss,
+        matches_heads=config.sequence.targets == "matching",
         use_omega=lambda _: False,
     )
     task = make_task(model, source, losses, stage=STAGE, seed=surroundings.seed)

@@ -8,6 +8,7 @@ from gpr_core.models.gpr import GPR
 from gpr_core.training.batches import BatchSource
 from gpr_core.training.config import HeadWeightConfig, PartLossConfig, ValueLossConfig
 from gpr_core.training.loop import Task, UpdateLoss
+from gpr_core.training.matching import HeadMatcher
 from gpr_core.training.supervised import (
     HeadBalance,
     curve_columns,
@@ -24,12 +25,14 @@ class Losses:
         heads: How head weights move.
         value: Weights of the value losses.
         parts: Weights of the losses of switched-on parts of the model.
+        matches_heads: Whether targets go to the heads that fit them best.
         use_omega: Update -> whether the batch weighs its targets by value.
     """
 
     heads: HeadWeightConfig
     value: ValueLossConfig
     parts: PartLossConfig
+    matches_heads: bool
     use_omega: Callable[[int], bool]
 
 
@@ -47,11 +50,19 @@ def make_task(model: GPR, source: BatchSource, losses: Losses, *, stage: str, se
         What `gpr_core.training.loop.train` runs.
     """
     balance = HeadBalance(model.config.num_heads, losses.heads).to(model.head_weights_J.device)
+    matcher = None
+    if losses.matches_heads:
+        matcher = HeadMatcher(model.config.num_heads, losses.heads).to(model.head_weights_J.device)
 
     def loss_at(update: int) -> UpdateLoss:
         batch = source.at(update)
         loss = supervised_loss(
-            model, batch, losses.value, losses.parts, use_omega=losses.use_omega(update)
+            model,
+            batch,
+            losses.value,
+            losses.parts,
+            use_omega=losses.use_omega(update),
+            matcher=matcher,
         )
         balance.observe(loss.code)
         tokens = int((batch.timeline.kind_BT != TokenKind.PAD).sum())
@@ -64,7 +75,11 @@ def make_task(model: GPR, source: BatchSource, losses: Losses, *, stage: str, se
         seed=seed,
         num_updates=source.num_updates,
         columns=curve_columns(model.config),
-        modules={"model": model, "balance": balance},
+        modules={
+            "model": model,
+            "balance": balance,
+            **({} if matcher is None else {"matcher": matcher}),
+        },
         # A heavy tail of logged values must not scale down the gradient of the policy.
         parameter_groups=(
             [parameter for parameter in model.parameters() if id(parameter) not in is_value],

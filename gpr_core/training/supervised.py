@@ -2,8 +2,8 @@
 
     loss = L_MTP (Eq 3; Eq 4 with value weights) + item losses + level losses + losses of parts
 
-Item and level losses reach the value heads only: their inputs carry no gradient. A part of the
-model that is off adds no loss.
+Item and level losses reach the value heads only, unless `backbone_grad` opens their inputs. A part
+of the model that is off adds no loss.
 
 Letters: M flat rows (readouts), J heads, L levels, N flat rows (paths).
 
@@ -24,6 +24,7 @@ from gpr_core.objectives.head_weights import head_weights, update_average
 from gpr_core.training.batches import TrainBatch
 from gpr_core.training.config import HeadWeightConfig, PartLossConfig, ValueLossConfig
 from gpr_core.training.examples import Examples
+from gpr_core.training.matching import HeadMatcher
 from gpr_core.training.part_losses import part_columns, part_losses, part_numbers, weighted_sum
 
 _SMALLEST_STD = 1e-6
@@ -96,6 +97,7 @@ def supervised_loss(
     part_config: PartLossConfig,
     *,
     use_omega: bool,
+    matcher: HeadMatcher | None = None,
 ) -> SupervisedLoss:
     """Compute the loss of one batch.
 
@@ -105,6 +107,7 @@ def supervised_loss(
         config: Weights of the value losses.
         part_config: Weights of the losses of switched-on parts.
         use_omega: Weigh each target by its value (Eq 4).
+        matcher: Gives targets to heads; None keeps the order of time.
 
     Returns:
         The loss and its parts.
@@ -113,12 +116,15 @@ def supervised_loss(
         LegalityError: If a target is not in its legal set.
     """
     state = model.read(batch.timeline)
-    logits = model.path_logits(state, batch.path_MJL)
-    logp_MJL = path_logp(logits, batch.path_MJL, batch.legal, batch.ok_MJ)
-    omega_MJ = batch.omega_MJ if use_omega else None
-    code = code_loss(logp_MJL, batch.ok_MJ, model.head_weights_J, omega_MJ)
-    item = item_loss(model, state, batch)
-    level = level_loss(model, state, batch)
+    wanted = batch if matcher is None else matcher.match(model, state, batch)
+    logits = model.path_logits(state, wanted.path_MJL)
+    logp_MJL = path_logp(logits, wanted.path_MJL, wanted.legal, wanted.ok_MJ)
+    omega_MJ = wanted.omega_MJ if use_omega else None
+    code = code_loss(logp_MJL, wanted.ok_MJ, model.head_weights_J, omega_MJ)
+    # Values are about the ad that was shown, whichever head has it as its target.
+    valued = model.open_values(state, config.backbone_grad) if config.backbone_grad > 0 else state
+    item = item_loss(model, valued, batch)
+    level = level_loss(model, valued, batch)
     parts = part_losses(model, state, batch)
     loss = code.loss + config.item * item + config.level * level + weighted_sum(parts, part_config)
     return SupervisedLoss(loss, code, item.detach(), level.detach(), part_numbers(parts, state))

@@ -55,6 +55,7 @@ def fine_tune(
         heads=config.heads,
         value=config.value_loss,
         parts=config.part_loss,
+        matches_heads=sequence.targets == "matching",
         use_omega=lambda update: is_weighted(surroundings.seed, update, config.unweighted_share),
     )
     task = make_task(model, source, losses, stage=STAGE, seed=surroundings.seed)

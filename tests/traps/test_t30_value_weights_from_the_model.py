@@ -85,7 +85,7 @@ def stands_still(one, two):
     )
 
 
-def weigh_by_the_value_heads(model, batch, config, part_config, *, use_omega):
+def weigh_by_the_value_heads(model, batch, config, part_config, *, use_omega, matcher):
     """The broken twin: the click probability of the model in training is the denominator."""
     rows_M = torch.arange(len(batch.ts_M))
     with torch.no_grad():

@@ -85,6 +85,17 @@ def test_shared_targets_are_refused(world) -> None:
     assert not measure((context, model, examples, inputs))["targets_distinct"].passed
 
 
+def test_targets_by_offset_may_share_an_interest(world) -> None:
+    context, model, _, inputs = world
+    params = replace(MTP, sequence=replace(MTP.sequence, targets="offset"))
+    examples = build_examples(
+        inputs.tables, inputs.catalog, params.sequence, num_heads=2, cutoff_ts=CUTOFF_TS, seed=0
+    )
+    gate = measure((replace(context, params=params), model, examples, inputs))["targets_distinct"]
+    assert gate.value > 0
+    assert gate.passed
+
+
 def test_numbers_that_are_not_finite_are_refused(world) -> None:
     gate = measure(world, pa.table({"loss": [np.nan, 1.0]}))["no_nan"]
     assert not gate.passed

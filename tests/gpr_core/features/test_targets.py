@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from gpr_core.features.targets import Exposures, count_shared_codes, next_distinct_targets
+from gpr_core.features.targets import (
+    Exposures,
+    count_shared_codes,
+    next_distinct_targets,
+    offset_targets,
+)
 from gpr_core.support.errors import ConfigError
 
 
@@ -13,9 +18,11 @@ def make_exposures(rows: list[tuple[int, int, int]], usable: list[bool] | None =
     return Exposures(user, np.arange(len(rows)) + 50, ts, path, is_usable)
 
 
-def targets(exposures: Exposures, *, heads: int = 3, is_eligible=None) -> list[list[int]]:
+def targets(
+    exposures: Exposures, *, heads: int = 3, is_eligible=None, choose=next_distinct_targets
+) -> list[list[int]]:
     everything = is_eligible or (lambda rows, later: np.ones(rows.size, dtype=bool))
-    return next_distinct_targets(
+    return choose(
         exposures, num_heads=heads, horizon_ms=100, cutoff_ts=1000, is_eligible=everything
     ).tolist()
 
@@ -59,6 +66,29 @@ def test_an_ineligible_exposure_is_skipped_for_the_next_one() -> None:
 def test_a_held_out_exposure_is_nobodys_later_target() -> None:
     exposures = make_exposures([(1, 10, 1), (1, 20, 2), (1, 30, 3)], usable=[True, False, True])
     assert targets(exposures) == [[0, 2, -1], [1, 2, -1], [2, -1, -1]]
+
+
+def test_offset_targets_are_the_next_exposures_of_any_interest() -> None:
+    exposures = make_exposures([(1, 10, 4), (1, 20, 4), (1, 30, 7), (2, 35, 1), (1, 111, 9)])
+    assert targets(exposures, choose=offset_targets) == [
+        [0, 1, 2],
+        [1, 2, 4],
+        [2, 4, -1],
+        [3, -1, -1],
+        [4, -1, -1],
+    ]
+
+
+def test_offset_targets_skip_what_may_not_serve_or_is_held_out() -> None:
+    exposures = make_exposures(
+        [(1, 10, 1), (1, 20, 1), (1, 30, 1), (1, 40, 1)], usable=[True, True, False, True]
+    )
+
+    def not_row_1(rows: np.ndarray, later: np.ndarray) -> np.ndarray:
+        return later != 1
+
+    found = targets(exposures, is_eligible=not_row_1, choose=offset_targets)
+    assert found == [[0, 3, -1], [1, 3, -1], [2, 3, -1], [3, -1, -1]]
 
 
 def test_one_head_predicts_the_exposed_ad_only() -> None:

@@ -31,8 +31,9 @@ PARTS = {
 }
 
 
+@pytest.mark.parametrize("matches_heads", [False, True])
 @pytest.mark.parametrize("changes", PARTS.values(), ids=PARTS)
-def test_a_task_covers_every_parameter_once_and_moves_head_weights(changes) -> None:
+def test_a_task_covers_every_parameter_once_and_moves_head_weights(changes, matches_heads) -> None:
     corpus = make_small_corpus()
     sequence = SequenceConfig(max_tokens=24, new_tokens=12)
     examples = build_examples(
@@ -51,6 +52,7 @@ def test_a_task_covers_every_parameter_once_and_moves_head_weights(changes) -> N
         heads=HeadWeightConfig(update_every=1, warmup_updates=0),
         value=ValueLossConfig(),
         parts=PartLossConfig(),
+        matches_heads=matches_heads,
         use_omega=use_omega,
     )
     task = make_task(model, source, losses, stage="test", seed=0)

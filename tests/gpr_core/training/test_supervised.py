@@ -118,6 +118,35 @@ def test_value_losses_reach_the_value_heads_only(batch: TrainBatch) -> None:
     assert any(parameter.grad.any() for parameter in model.hte.parameters())
 
 
+def backbone_gradient(batch: TrainBatch, share: float) -> tuple[float, torch.Tensor | None]:
+    """Value losses, and their gradient in a block of HSD, at a share of the gradient."""
+    model = make_model()
+    state = model.open_values(model.read(batch.timeline), share)
+    loss = item_loss(model, state, batch) + level_loss(model, state, batch)
+    loss.backward()
+    return loss.item(), model.hsd.blocks[0].project.weight.grad
+
+
+def test_the_backbone_gets_the_configured_share_of_the_gradient_of_values(
+    batch: TrainBatch,
+) -> None:
+    none, half, full = (backbone_gradient(batch, share) for share in (0.0, 0.5, 1.0))
+    assert none[0] == half[0] == full[0]
+    assert none[1] is None
+    assert full[1].any()
+    torch.testing.assert_close(half[1], full[1] / 2)
+
+
+def test_an_open_backbone_is_trained_by_value_losses(batch: TrainBatch) -> None:
+    gradients = []
+    for share in (0.0, 1.0):
+        model = make_model()
+        config = ValueLossConfig(backbone_grad=share)
+        supervised_loss(model, batch, config, PARTS, use_omega=False).loss.backward()
+        gradients.append(model.hsd.blocks[0].project.weight.grad)
+    assert not torch.allclose(gradients[0], gradients[1])
+
+
 def test_the_code_loss_reaches_the_policy_only(batch: TrainBatch) -> None:
     model = make_model()
     loss = supervised_loss(model, batch, ValueLossConfig(item=0, level=0), PARTS, use_omega=False)
