@@ -105,6 +105,7 @@ def build_examples(
     num_heads: int,
     cutoff_ts: int,
     seed: int,
+    thoughts: pa.Table | None = None,
 ) -> Examples:
     """Join timelines, decisions, semantic ids and the catalog into training examples.
 
@@ -119,11 +120,13 @@ def build_examples(
         num_heads: Prediction heads J.
         cutoff_ts: End of the last training day, epoch ms.
         seed: Run seed.
+        thoughts: Lake table `thoughts` for a model with external knowledge.
 
     Returns:
         The examples.
 
     Raises:
+        LeakageError: If a thought knows its own day.
         ContractError: If an exposed ad is not in the catalog, a decision has no token or no value
             weight, or no request is left for the loss.
     """
@@ -140,7 +143,9 @@ def build_examples(
             where="corpus decisions",
             fix="check is_synthetic and the days of the corpus",
         )
-    store = TimelineStore.from_tables(tables.timelines, catalog.sid_map, catalog.trie.num_levels)
+    store = TimelineStore.from_tables(
+        tables.timelines, catalog.sid_map, catalog.trie.num_levels, thoughts=thoughts
+    )
     position_X = store.positions_of(context.request_key)
     # A person without consent has one timeline per session; targets must not join them either.
     follow_key_X = store.user_keys_at(position_X)

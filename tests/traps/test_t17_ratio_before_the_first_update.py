@@ -1,14 +1,26 @@
-"""T17: importance ratios are 1 before the first update: same head, legal sets and no dropout."""
+"""T17: importance ratios are 1 before the first update.
+
+Same head, same legal sets, no dropout, and the same noise of the refining diffusion.
+"""
 
 import numpy as np
 import pytest
 import torch
 
 from gpr_core.generation.path_logp import path_log_probs
+from gpr_core.models.config import RecursionConfig, RefiningConfig
 from gpr_core.training.hepo_requests import sampling
 from tests.gpr_core.training.small_hepo import CONFIG, make_model, make_simulator
 
 TOLERANCE = 1e-5
+DIFFUSION = {"refine": RefiningConfig(kind="diffusion")}
+ALL_PARTS = {
+    **DIFFUSION,
+    "hsd_layers": 3,
+    "recursion": RecursionConfig(router="expert_choice"),
+    "think": "sequential",
+    "knowledge_vectors": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -16,15 +28,19 @@ def simulator(tmp_path_factory):
     return make_simulator(tmp_path_factory, num_requests=24)
 
 
-def largest_deviation(simulator, *, change_head=False, all_legal=False, dropout=False):
+def largest_deviation(
+    simulator, parts=None, *, change_head=False, all_legal=False, dropout=False, new_noise=False
+):
     """Recompute the rollout's log-probabilities and compare the ratios with 1."""
-    model, rows = make_model(), np.arange(simulator.num_requests)
+    model, rows = make_model(**(parts or {})), np.arange(simulator.num_requests)
     found = simulator.rollout(model, rows, sampling(CONFIG, 3), seed=0).candidates
     legal = simulator.legal(simulator.decode_requests(rows))
     if all_legal:
         legal = torch.ones_like(legal)
     head = 1 - found.head_M if change_head else found.head_M
     model.train(mode=dropout)
+    if new_noise:
+        model.draw_new_noise(1)
     torch.manual_seed(0)  # noqa: TID251
     with torch.no_grad():
         state = model.read(simulator.read(rows))
@@ -34,8 +50,13 @@ def largest_deviation(simulator, *, change_head=False, all_legal=False, dropout=
     return float(((again.logp_ML - found.logp_ML).exp() - 1.0).abs().max())
 
 
-def test_ratios_are_one(simulator):
-    assert largest_deviation(simulator) <= TOLERANCE
+@pytest.mark.parametrize("parts", [{}, ALL_PARTS], ids=["default", "all parts"])
+def test_ratios_are_one(simulator, parts):
+    assert largest_deviation(simulator, parts) <= TOLERANCE
+
+
+def test_other_noise_of_the_diffusion_is_caught(simulator):
+    assert largest_deviation(simulator, DIFFUSION, new_noise=True) > TOLERANCE
 
 
 @pytest.mark.parametrize("mistake", ["change_head", "all_legal", "dropout"])

@@ -1,5 +1,7 @@
 """A small policy in a small simulator, for tests of HEPO."""
 
+import dataclasses
+
 import torch
 
 from gpr_core.models.config import ModelConfig
@@ -33,14 +35,14 @@ def make_simulator(tmp_path_factory, num_requests=60):
     )
 
 
-def make_model(seed=0):
-    """Draw a small policy."""
+def make_model(seed=0, **changes):
+    """Draw a small policy, with other switches if given."""
     seed_global_torch(seed, "test model")
     config = ModelConfig(
         width=16, attention_heads=2, hsd_layers=1, ptd_layers=1, num_thoughts=2, num_heads=2,
         memory_tokens=16,
     )  # fmt: skip
-    return GPR(config, SIZES).eval()
+    return GPR(dataclasses.replace(config, **changes), SIZES).eval()
 
 
 def make_place(simulator, scratch, code_loss=None):

@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpr_core.data.tables import DAY_MS, HOUR_MS
+from gpr_core.data.tables import DAY_MS, HOUR_MS, TABLES
 from gpr_core.objectives.final_value import final_value
 from gpr_core.support.errors import ContractError
 from gpr_core.training.config import SequenceConfig
@@ -23,6 +23,32 @@ def with_decisions(corpus: SmallCorpus, **columns: pa.Array) -> SmallCorpus:
     for name, values in columns.items():
         decisions = decisions.set_column(decisions.column_names.index(name), name, values)
     return corpus._replace(tables=corpus.tables._replace(decisions=decisions))
+
+
+def test_thoughts_reach_the_readouts_of_their_day() -> None:
+    corpus = make_small_corpus()
+    decisions = corpus.tables.decisions
+    user, ts = decisions["user_key"].to_pylist()[0], decisions["ts"].to_pylist()[0]
+    day_ts = ts // DAY_MS * DAY_MS
+    said = {"user_key": user, "as_of_ts": day_ts, "text": "x", "token_ids": [5, 9]}
+    said |= {"provider": "test", "prompt_hash": "0" * 16, "source_max_ts": day_ts - 1}
+    thoughts = pa.Table.from_pylist([said], schema=TABLES["thoughts"].schema)
+    examples = build_examples(
+        corpus.tables,
+        corpus.catalog,
+        SEQUENCE,
+        num_heads=3,
+        cutoff_ts=CUTOFF_TS,
+        seed=0,
+        thoughts=thoughts,
+    )
+    batch = examples.store.prefix_batch(decisions["request_key"].to_numpy(), 8)
+    is_told_X = batch.thought_BRP[:, 0].any(dim=1).numpy()
+    is_of_day_X = (examples.context.ts // DAY_MS == day_ts // DAY_MS) & (
+        examples.context.user_key == user
+    )
+    assert (is_told_X == is_of_day_X).all()
+    assert build(corpus).store.thoughts is None
 
 
 def test_gate_requests_are_last_day_requests_of_whole_users_and_enter_nothing() -> None:

@@ -1,15 +1,19 @@
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import torch
 
-from gpr_core.models.config import ModelConfig
+from gpr_core.data.tables import DAY_MS, TABLES
+from gpr_core.models.config import ModelConfig, RecursionConfig, RefiningConfig
 from gpr_core.models.gpr import GPR
 from gpr_core.support.progress import Progress
 from gpr_core.support.seeding import seed_global_torch
 from gpr_core.training import loop
-from gpr_core.training.config import MtpConfig, OptimizerConfig, SequenceConfig
+from gpr_core.training.config import MtpConfig, OptimizerConfig, SequenceConfig, ValueLossConfig
 from gpr_core.training.examples import Examples, build_examples
+from gpr_core.training.leak_probe import leak_probe, probe_batch
 from gpr_core.training.mtp import Surroundings, pretrain
 from tests.gpr_core.training.small_corpus import CODEBOOK_SIZES, CUTOFF_TS, make_small_corpus
 
@@ -20,19 +24,56 @@ CONFIG = MtpConfig(
     epochs=2,
     continue_days=5,
 )
+ALL_PARTS = replace(
+    CONFIG,
+    model=replace(
+        CONFIG.model,
+        hsd_layers=3,
+        recursion=RecursionConfig(router="expert_choice", keys="active"),
+        think="sequential",
+        refine=RefiningConfig(kind="diffusion"),
+        knowledge_vectors=2,
+    ),
+    sequence=replace(CONFIG.sequence, targets="matching"),
+    value_loss=ValueLossConfig(backbone_grad=0.5),
+)
 
 
 @pytest.fixture(scope="module")
 def examples() -> Examples:
     corpus = make_small_corpus()
     return build_examples(
-        corpus.tables, corpus.catalog, CONFIG.sequence, num_heads=2, cutoff_ts=CUTOFF_TS, seed=0
+        corpus.tables,
+        corpus.catalog,
+        CONFIG.sequence,
+        num_heads=2,
+        cutoff_ts=CUTOFF_TS,
+        seed=0,
+        thoughts=make_thoughts(),
     )
 
 
-def make_model() -> GPR:
+def make_thoughts() -> pa.Table:
+    """A thought about every user on every day, the number of its favorite category."""
+    rows = [
+        {
+            "user_key": user,
+            "as_of_ts": day * DAY_MS,
+            "text": "x",
+            "token_ids": [1 + user % 4, 100],
+            "provider": "test",
+            "prompt_hash": "0" * 16,
+            "source_max_ts": day * DAY_MS - 1,
+        }
+        for user in range(1, 13)
+        for day in range(10, 20)
+    ]
+    return pa.Table.from_pylist(rows, schema=TABLES["thoughts"].schema)
+
+
+def make_model(config: MtpConfig = CONFIG) -> GPR:
     seed_global_torch(0, "test")
-    return GPR(CONFIG.model, CODEBOOK_SIZES)
+    return GPR(config.model, CODEBOOK_SIZES)
 
 
 def surroundings(folder: Path) -> Surroundings:
@@ -41,11 +82,12 @@ def surroundings(folder: Path) -> Surroundings:
     )
 
 
+@pytest.mark.parametrize("config", [CONFIG, ALL_PARTS], ids=["default", "all parts"])
 def test_a_run_stopped_in_the_middle_of_an_epoch_ends_with_the_same_model(
-    tmp_path: Path, examples: Examples, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, examples: Examples, monkeypatch: pytest.MonkeyPatch, config: MtpConfig
 ) -> None:
-    straight, stopped, resumed = make_model(), make_model(), make_model()
-    curve = pretrain(straight, examples, CONFIG, surroundings(tmp_path / "a"), continues=False)
+    straight, stopped, resumed = (make_model(config) for _ in range(3))
+    curve = pretrain(straight, examples, config, surroundings(tmp_path / "a"), continues=False)
     rate_at = loop.rate_at
 
     def stop(update: int, *arguments: object) -> float:
@@ -55,10 +97,10 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_ends_with_the_same_model(
 
     monkeypatch.setattr(loop, "rate_at", stop)
     with pytest.raises(KeyboardInterrupt):
-        pretrain(stopped, examples, CONFIG, surroundings(tmp_path / "b"), continues=False)
+        pretrain(stopped, examples, config, surroundings(tmp_path / "b"), continues=False)
     monkeypatch.undo()
     resumed_curve = pretrain(
-        resumed, examples, CONFIG, surroundings(tmp_path / "b"), continues=False
+        resumed, examples, config, surroundings(tmp_path / "b"), continues=False
     )
     assert curve.num_rows > 8
     assert curve.equals(resumed_curve)
@@ -84,3 +126,15 @@ def test_a_continued_run_is_shorter_and_keeps_the_value_scale(
     assert 0 < curve.num_rows < full.num_rows / 2
     assert 2.5e-4 < max(curve["learning_rate"].to_pylist()) <= 3e-4
     assert float(model.value_mean) == 123.0
+
+
+def test_a_model_with_all_parts_learns_and_does_not_leak(
+    tmp_path: Path, examples: Examples
+) -> None:
+    model = make_model(ALL_PARTS)
+    curve = pretrain(model, examples, ALL_PARTS, surroundings(tmp_path), continues=False)
+    for name in ("nll_head_1", "item_loss", "denoising_loss"):
+        column = curve[name].to_pylist()
+        assert column[-1] < column[0], name
+    assert float(model.knowledge.gate.detach()) != pytest.approx(0.1)
+    assert leak_probe(model.eval(), probe_batch(examples), seed=0) == 0.0
