@@ -5,6 +5,7 @@ F fields, T tokens, B users.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,12 @@ from gpr_core.catalog.trie import Trie
 from gpr_core.data.keyed_sampling import keyed_uniform
 from gpr_core.data.tables import DAY_MS, HOUR_MS, Action
 from gpr_core.features.legal_sets import TrainLegality, pair_eligible
-from gpr_core.features.targets import Exposures, next_distinct_targets, offset_targets
+from gpr_core.features.targets import (
+    Exposures,
+    PairEligible,
+    next_distinct_targets,
+    offset_targets,
+)
 from gpr_core.features.timeline_store import TimelineStore, Windows, find_keys
 from gpr_core.objectives.final_value import final_value
 from gpr_core.support.errors import ContractError
@@ -149,17 +155,8 @@ def build_examples(
     position_X = store.positions_of(context.request_key)
     # A person without consent has one timeline per session; targets must not join them either.
     follow_key_X = store.user_keys_at(position_X)
-    # Matching gives the same targets to other heads, and only once the losses are known.
-    choose = offset_targets if config.targets == "offset" else next_distinct_targets
-    target_XJ = choose(
-        Exposures(follow_key_X, context.request_key, context.ts, path_XL, is_loss_X),
-        num_heads=num_heads,
-        horizon_ms=config.horizon_days * DAY_MS,
-        cutoff_ts=cutoff_ts,
-        is_eligible=lambda rows, later: pair_eligible(
-            catalog.ad_table, context, rows, rank_X[later]
-        ),
-    )
+    exposures = Exposures(follow_key_X, context.request_key, context.ts, path_XL, is_loss_X)
+    can_serve = partial(_can_serve, catalog.ad_table, context, rank_X)
     row = np.flatnonzero(is_loss_X)
     windows = store.windows(
         position_X[row], max_tokens=config.max_tokens, new_tokens=config.new_tokens
@@ -173,7 +170,7 @@ def build_examples(
         context=context,
         path_XL=path_XL,
         rank_X=rank_X,
-        target_XJ=target_XJ,
+        target_XJ=_targets(exposures, config, can_serve, num_heads=num_heads, cutoff_ts=cutoff_ts),
         label_X3=label_X3,
         is_mature_X3=is_mature_X3,
         value_X=_logged_values(decisions, context, rank_X),
@@ -246,6 +243,33 @@ def count_earlier(user_X: Ints, rank_X: Ints, ts_X: Ints) -> Ints:
     count_X = np.empty(order.size, dtype=np.int64)
     count_X[order] = place - first
     return count_X
+
+
+def _targets(
+    exposures: Exposures,
+    config: SequenceConfig,
+    can_serve: PairEligible,
+    *,
+    num_heads: int,
+    cutoff_ts: int,
+) -> Ints:
+    """Choose what each head predicts at each decision, [X, J]."""
+    # Matching gives the same targets to other heads, and only once the losses are known.
+    choose = offset_targets if config.targets == "offset" else next_distinct_targets
+    return choose(
+        exposures,
+        num_heads=num_heads,
+        horizon_ms=config.horizon_days * DAY_MS,
+        cutoff_ts=cutoff_ts,
+        is_eligible=can_serve,
+    )
+
+
+def _can_serve(
+    ad_table: AdTable, context: RequestContext, rank_X: Ints, rows: Ints, later: Ints
+) -> Bools:
+    """Tell whether the ad of each later decision could have served an earlier request."""
+    return pair_eligible(ad_table, context, rows, rank_X[later])
 
 
 def _column(table: pa.Table, name: str) -> npt.NDArray[Any]:

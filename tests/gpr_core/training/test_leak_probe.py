@@ -5,6 +5,7 @@ from gpr_core.data.tables import TokenKind
 from gpr_core.models import gpr
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.gpr import GPR
+from gpr_core.models.masks import segment_hybrid_peers
 from gpr_core.support.seeding import seed_global_torch
 from gpr_core.training.config import SequenceConfig
 from gpr_core.training.examples import Examples, build_examples
@@ -35,13 +36,10 @@ def test_the_future_does_not_change_a_readout_at_all(examples: Examples, model: 
 def test_the_probe_bites_when_all_prompts_see_each_other(
     examples: Examples, model: GPR, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def literal_mask(kind_BT: torch.Tensor, seg_BT: torch.Tensor) -> torch.Tensor:
-        place_T = torch.arange(kind_BT.shape[1])
-        is_prompt_BT = kind_BT < TokenKind.ITEM
-        both_BTT = is_prompt_BT[:, :, None] & is_prompt_BT[:, None, :]
-        return (place_T[:, None] >= place_T) | both_BTT
+    def literal_equation_2(kind_BT: torch.Tensor, seg_BT: torch.Tensor) -> torch.Tensor:
+        return segment_hybrid_peers(kind_BT, torch.zeros_like(seg_BT))
 
-    monkeypatch.setattr(gpr, "segment_hybrid_mask", literal_mask)
+    monkeypatch.setattr(gpr, "segment_hybrid_peers", literal_equation_2)
     assert leak_probe(model, probe_batch(examples), seed=1) > 1e-3
 
 
