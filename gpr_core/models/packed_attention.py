@@ -96,7 +96,9 @@ def packed_attention(
         table_HC = bias.by_pair_class(relation.max_distance)
         # Scores and their softmax stay in the type of the parameters.
         with torch.autocast(qkv_GX.device.type, enabled=False):
-            attended: Tensor = _TiledAttention.apply(qkv_GX.to(table_HC.dtype), table_HC, relation)
+            attended: Tensor = _TiledAttention.apply(  # type: ignore[no-untyped-call]
+                qkv_GX.to(table_HC.dtype), table_HC, relation
+            )
         return attended
     parts = []
     for bundle in relation.bundles:
@@ -178,7 +180,7 @@ def _weights(query_ZTE: Tensor, key_ZTE: Tensor, table_HC: Tensor, tile: Tile) -
 def _parts(x_NX: Tensor, relation: Relation) -> Iterator[tuple[Bundle, Tensor]]:
     """Go through the bundles with their slots of a tensor."""
     sizes = [bundle.row_UT.numel() for bundle in relation.bundles]
-    yield from zip(relation.bundles, x_NX.split(sizes), strict=True)
+    yield from zip(relation.bundles, torch.split(x_NX, sizes), strict=True)
 
 
 def _by_head(x_GX: Tensor, bundle: Bundle, num_parts: int, num_heads: int) -> Tensor:

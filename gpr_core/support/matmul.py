@@ -58,6 +58,31 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(former)
 
 
+@contextmanager
+def bfloat16_products() -> Iterator[None]:
+    """Multiply in bfloat16 inside the block, on processors that have instructions for it.
+
+    Only a forward pass belongs inside; the backward pass takes the types of the forward pass.
+    Softmax, normalization and losses stay in float32.
+
+    Yields:
+        None: elsewhere nothing changes, because bfloat16 without such instructions is slower by
+        one or two orders of magnitude.
+    """
+    with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16_products()):
+        yield
+
+
+def has_bfloat16_products() -> bool:
+    """Say whether the processor multiplies bfloat16 in hardware.
+
+    Returns:
+        True with the instruction sets AVX512_BF16 or AMX.
+    """
+    probes: Any = torch.cpu
+    return bool(probes._is_avx512_bf16_supported() or probes._is_amx_tile_supported())  # noqa: SLF001
+
+
 @cache
 def is_onednn_accurate() -> bool:
     """Say whether the switch keeps float32 accuracy on this processor.

@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from gpr_core.support import matmul
-from gpr_core.support.matmul import fast_float32_matmul, is_onednn_accurate, one_torch_thread
+from gpr_core.support.matmul import (
+    bfloat16_products,
+    fast_float32_matmul,
+    has_bfloat16_products,
+    is_onednn_accurate,
+    one_torch_thread,
+)
 
 
 def setting():
@@ -68,3 +74,15 @@ def test_torch_uses_one_thread_inside_the_block_only():
     with pytest.raises(RuntimeError, match="inside"):
         fail()
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_bfloat16_is_used_only_where_the_processor_has_it(monkeypatch, is_there):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: is_there)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert has_bfloat16_products() == is_there
+    x_VV = torch.ones(2, 2)
+    with bfloat16_products():
+        product_VV = x_VV @ x_VV
+    assert product_VV.dtype == (torch.bfloat16 if is_there else torch.float32)
+    assert (x_VV @ x_VV).dtype == torch.float32
