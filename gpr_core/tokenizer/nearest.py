@@ -167,7 +167,7 @@ def map_parts(
         threads: Threads to use; None takes as many as torch would.
 
     Yields:
-        The result of each part.
+        _Result: The result of each part.
     """
     threads = threads or torch.get_num_threads()
     # Large parts cost less, as long as there are some for every thread.
