@@ -1,8 +1,9 @@
 """HSD blocks as they are written for padded batches, with the weights of our blocks.
 
 `naive` computes the networks of all kinds for all tokens and keeps one of them, and writes out
-attention with its bias and mask. `strong` takes torch's fused attention and gives every network
-only its own tokens.
+attention with its bias and mask. `strong` takes torch's attention and gives every network only its
+own tokens. Torch has no fused kernel on the CPU for a bias that wants a gradient, and takes its
+unfused one by itself.
 
 Letters: B users, T tokens, D width, H attention heads, C bias classes, S parameter sets.
 """
