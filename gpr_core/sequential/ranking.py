@@ -1,6 +1,6 @@
 """Full ranking: every unseen item competes with the one that came next.
 
-Sampled metrics are not offered: they order methods differently (specification 3, item 3).
+Sampled metrics are not offered: they order methods differently.
 
 Letters: B users, A items, K cut-offs.
 """
@@ -55,10 +55,9 @@ def target_ranks(ranker: Ranker, task: LeaveOneOut) -> Ints:
         # The target competes even where the user has met it before, but not with itself.
         score_BA[row_B, target_B] = -np.inf
         rival_BA = score_BA >= target_score_B1
-        # What nobody would show does not outrank anything that nobody would show, but seen items
-        # and the target itself must not count either.
-        hopeless_B = np.isneginf(target_score_B1[:, 0])
-        places.append(np.where(hopeless_B, score_BA.shape[1] - 1, rival_BA.sum(1)))
+        # Seen items tie with a target that is never shown; such a target simply comes last.
+        is_never_shown_B = np.isneginf(target_score_B1[:, 0])
+        places.append(np.where(is_never_shown_B, score_BA.shape[1] - 1, rival_BA.sum(1)))
     return np.concatenate(places)
 
 
