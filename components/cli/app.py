@@ -4,7 +4,6 @@ Each group is imported when it is asked for: a step that starts eight times a da
 for the adapters of the lake, nor `gpr params` for torch.
 """
 
-import logging
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -16,6 +15,7 @@ from typer.core import TyperGroup
 
 from components.runtime.exit_codes import exit_code_of
 from gpr_core.support.errors import GprError
+from gpr_core.support.logs import show_our_logs
 
 _COMMANDS = {
     "run": "components.cli.run_commands:run",
@@ -85,19 +85,9 @@ def _root() -> None:
 
 def main() -> None:
     """Run the command line; a deliberate error is printed, not traced."""
-    _show_our_logs()
+    show_our_logs()
     try:
         app()
     except GprError as error:
         typer.secho(f"{type(error).__name__}: {error}", err=True, fg=typer.colors.RED)
         sys.exit(int(exit_code_of(error)))
-
-
-def _show_our_logs() -> None:
-    """Print our own log lines; the tools we call keep their own handlers."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("gpr")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    logger.handlers = [handler]

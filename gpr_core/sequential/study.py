@@ -17,6 +17,7 @@ from gpr_core.evaluation.intervals import Interval, UserBootstrap
 from gpr_core.sequential.methods import FLOORS, TRAINED, Problem
 from gpr_core.sequential.ranking import ranking_metrics, target_ranks
 from gpr_core.sequential.sequences import Ints
+from gpr_core.support.logs import show_our_logs
 from gpr_core.support.progress import Progress
 
 
@@ -78,7 +79,9 @@ def run_study(
     outcomes = [one for name in FLOORS for one in run_method(problem, name, 0)]
     jobs = [(name, seed) for name in methods for seed in seeds]
     # Forked children would inherit the thread pools of torch in an unknown state.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        processes, mp_context=get_context("spawn"), initializer=show_our_logs
+    ) as pool:
         running = [pool.submit(run_method, problem, name, seed) for name, seed in jobs]
         outcomes += [one for job in running for one in job.result()]
     bootstrap = UserBootstrap(np.arange(len(problem.sequences.test.target_B)), seed=0)

@@ -21,7 +21,9 @@ def bench(*arguments):
     return CliRunner().invoke(bench_app, ["amazon", *map(str, arguments)], env={"COLUMNS": "200"})
 
 
-def test_the_table_shows_floors_and_methods_and_the_file_holds_all_numbers(folder, monkeypatch):
+def test_the_table_shows_floors_and_methods_and_the_file_holds_all_numbers(
+    folder, monkeypatch, capfd
+):
     monkeypatch.setattr("sys.argv", ["gpr", "bench", "amazon", "--data", "x"])
     out = folder / "out.json"
     done = bench(
@@ -31,6 +33,8 @@ def test_the_table_shows_floors_and_methods_and_the_file_holds_all_numbers(folde
     assert "Walks: 40 users, 12 items, 240 actions" in done.output
     for name in ("popularity", "repeat-last", "last-item transitions", "item-kNN", "HSTU"):
         assert name in done.output
+    # The processes that train show how far they are.
+    assert "HSTU seed 1" in capfd.readouterr().err
     record = read_json(out)
     assert record["command"] == "gpr bench amazon --data x"
     assert record["machine"]["cores"] >= 1
