@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from gpr_core.sequential.item_attributes import (
     attributes_beside,
@@ -63,7 +63,7 @@ def amazon(
         chosen,
         processes=processes or len(os.sched_getaffinity(0)),
     )
-    Console(width=max(Console().width, 110)).print(_table(sequences, rows))
+    Console(width=max(Console().width, 140)).print(_table(sequences, rows))
     if json_path is not None:
         command = shlex.join(["gpr", *sys.argv[1:]])
         origin = {"command": command, "machine": describe_machine()}
@@ -105,7 +105,15 @@ def _table(data: SequenceData, rows: list[Row]) -> Table:
     """Show all rows, what others published last."""
     counts = f"{len(data.all):,} users, {data.num_items:,} items, {len(data.all.item_M):,} actions"
     table = Table(
-        "method", "R@5", "N@5", "R@10", "95 % interval", "N@10", "95 % interval", "seeds", "minutes"
+        Column("method", no_wrap=True),
+        "R@5",
+        "N@5",
+        "R@10",
+        "95 % interval",
+        "N@10",
+        "95 % interval",
+        "seeds",
+        "minutes",
     )
     table.title = f"{data.name}: {counts}; full ranking, seen items masked"
     for row in rows:
