@@ -149,17 +149,17 @@ def _explain_failure(workspace: Path, steps: Sequence[StepSpec], error: BaseExce
     for index, spec in enumerate(steps):
         path = StepPaths.in_workspace(spec, workspace).status
         record: dict[str, Any] = read_json(path) if path.exists() else {"state": "done"}
-        if record["state"] in ("failed", "running"):
-            _note_restored(workspace, steps[:index])
+        if record["state"] == "done":
+            continue
+        _note_restored(workspace, steps[:index])
         if record["state"] == "failed":
             return ExitCode(record["code"])
-        if record["state"] == "running":
-            _LOGGER.error(
-                "%s  process %s was killed; run again, it resumes from its checkpoint",
-                spec.name,
-                record["pid"],
-            )
-            return ExitCode.CRASH
+        _LOGGER.error(
+            "%s  process %s was killed; run again, it resumes from its checkpoint",
+            spec.name,
+            record["pid"],
+        )
+        return ExitCode.CRASH
     _LOGGER.error("DVC failed before a step ran: %s", error.__cause__ or error)
     return ExitCode.CRASH
 

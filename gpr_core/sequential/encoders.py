@@ -8,10 +8,13 @@ Letters: B users, T items of a sequence, A items, D width, H attention heads, E 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gpr_core.models.attention import merge_heads, split_heads
+from gpr_core.sequential.sequences import Histories
 from gpr_core.support.shapes import check_range
 
 # Small embeddings let the first updates decide what items have in common.
@@ -78,11 +81,11 @@ class SasrecBlock(nn.Module):
             [B, T, D] float.
         """
         query, key, value = (
-            _split_heads(part_BTD, self.num_heads)
+            split_heads(part_BTD, self.num_heads)
             for part_BTD in self.project(self.norm_attention(x_BTD)).chunk(3, dim=-1)
         )
         attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        x_BTD = x_BTD + self.dropout(self.merge(attended.transpose(1, 2).flatten(2)))
+        x_BTD = x_BTD + self.dropout(self.merge(merge_heads(attended)))
         hidden_BTD = self.dropout(F.relu(self.inner(self.norm_feed_forward(x_BTD))))
         out_BTD: Tensor = x_BTD + self.dropout(self.outer(hidden_BTD))
         return out_BTD
@@ -121,12 +124,12 @@ class HstuBlock(nn.Module):
             [B, T, D] float.
         """
         gate, *rest = F.silu(self.project(self.norm_in(x_BTD))).chunk(4, dim=-1)
-        query, key, value = (_split_heads(part_BTD, self.num_heads) for part_BTD in rest)
+        query, key, value = (split_heads(part_BTD, self.num_heads) for part_BTD in rest)
         position_T = torch.arange(x_BTD.shape[1], device=x_BTD.device)
         distance_TT = position_T[:, None] - position_T[None, :]
         score_BHTT = query @ key.transpose(-1, -2) + self.bias_HT[:, distance_TT.clamp(min=0)]
         weight_BHTT = F.silu(score_BHTT).masked_fill(distance_TT < 0, 0.0) / self.longest
-        attended_BTD = (weight_BHTT @ value).transpose(1, 2).flatten(2)
+        attended_BTD = merge_heads(weight_BHTT @ value)
         gated_BTD = self.dropout(self.norm_attended(attended_BTD) * gate)
         out_BTD: Tensor = x_BTD + self.merge(gated_BTD)
         return out_BTD
@@ -175,6 +178,15 @@ class ItemEncoder(nn.Module):
         return state_BTD
 
 
-def _split_heads(x_BTD: Tensor, num_heads: int) -> Tensor:
-    """Cut the width into heads: [B, H, T, E], a view."""
-    return x_BTD.view(*x_BTD.shape[:2], num_heads, -1).transpose(1, 2)
+def last_states(state_BTD: Tensor, history: Histories) -> Tensor:
+    """Take the state after the last item of every user.
+
+    Args:
+        state_BTD: [B, T, D] float, states of `history.latest`.
+        history: Sequences of B users, none of them empty.
+
+    Returns:
+        [B, D] float.
+    """
+    last_B = torch.from_numpy(np.minimum(history.lengths, state_BTD.shape[1]) - 1)
+    return state_BTD[torch.arange(len(last_B)), last_B]

@@ -109,7 +109,7 @@ class ItemKnnFloor:
             (ones_M, (train.users, train.item_M)), shape=(len(train), num_items)
         )
         seen_UA.data[:] = 1.0
-        norm_A = np.sqrt(np.asarray(seen_UA.power(2).sum(0)).ravel())
+        norm_A = np.sqrt(np.asarray(seen_UA.sum(0)).ravel())
         unit_UA = seen_UA @ sparse.diags(1 / np.maximum(norm_A, 1.0))
         self._similar_AA = (unit_UA.T @ unit_UA).tocsr()
 

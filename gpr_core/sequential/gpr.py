@@ -15,7 +15,6 @@ levels, D width, J heads, F attributes.
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,6 +26,7 @@ from gpr_core.models.inputs import CodeEmbedding
 from gpr_core.models.masks import causal_peers
 from gpr_core.models.relation import relate
 from gpr_core.models.token_aware import group_tokens, pack
+from gpr_core.sequential.encoders import last_states
 from gpr_core.sequential.item_attributes import ItemAttributes
 from gpr_core.sequential.ranking import Scores
 from gpr_core.sequential.sequences import Histories, Ints
@@ -141,9 +141,7 @@ class SequenceGpr(nn.Module):
         """
         item_BT = torch.from_numpy(history.latest(self.max_items))
         vector_AD = self.item_vectors()
-        state_BTD = self._understand(item_BT, vector_AD)
-        last_B = torch.from_numpy(np.minimum(history.lengths, item_BT.shape[1]) - 1)
-        state_BD = state_BTD[torch.arange(len(item_BT)), last_B]
+        state_BD = last_states(self._understand(item_BT, vector_AD), history)
         scores: Scores = torch.log_softmax(state_BD @ vector_AD.T, dim=1).numpy()
         return scores
 

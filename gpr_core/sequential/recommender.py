@@ -5,12 +5,11 @@ Letters: B users, T items of a sequence, M predicted interactions, A items, D wi
 
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gpr_core.sequential.encoders import ItemEncoder
+from gpr_core.sequential.encoders import ItemEncoder, last_states
 from gpr_core.sequential.ranking import Scores
 from gpr_core.sequential.sequences import Histories
 from gpr_core.sequential.softmax_loss import softmax_loss
@@ -63,8 +62,7 @@ class Recommender(nn.Module):
             [B, A] float32.
         """
         item_BT = torch.from_numpy(history.latest(self.encoder.max_items))
-        last_B = torch.from_numpy(np.minimum(history.lengths, item_BT.shape[1]) - 1)
-        state_BD = self.encoder(item_BT)[torch.arange(len(item_BT)), last_B]
+        state_BD = last_states(self.encoder(item_BT), history)
         scores: Scores = (state_BD @ self.encoder.item_AD.T).numpy()
         return scores
 

@@ -99,11 +99,11 @@ def train(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    watched = watched_users(data, config, seed)
+    sequences, watched = data.train, watched_users(data, config, seed)
     best, kept, curve = (0, -1.0), {}, []
     for epoch in range(1, config.epochs + 1):
         seed_global_torch(seed, "sequential", "dropout", epoch)
-        loss = _train_epoch(model, data.train, optimizer, config, max_items, epoch, seed)
+        loss = _train_epoch(model, sequences, optimizer, config, max_items, epoch, seed)
         if epoch % config.measure_every and epoch < config.epochs:
             continue
         reached = float(ranking_metrics(target_ranks(evaluated(model), watched))[_CRITERION].mean())

@@ -1,9 +1,17 @@
 """Encoders see the past only, and padding changes nothing."""
 
+import numpy as np
 import pytest
 import torch
 
-from gpr_core.sequential.encoders import EncoderConfig, HstuBlock, ItemEncoder, SasrecBlock
+from gpr_core.sequential.encoders import (
+    EncoderConfig,
+    HstuBlock,
+    ItemEncoder,
+    SasrecBlock,
+    last_states,
+)
+from gpr_core.sequential.sequences import Histories
 from gpr_core.support.errors import ConfigError
 from gpr_core.support.seeding import seed_global_torch
 
@@ -50,3 +58,10 @@ def test_order_matters():
 def test_a_size_outside_its_range_is_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         EncoderConfig(**wrong)
+
+
+def test_the_last_state_is_that_of_the_last_item_that_is_read():
+    states = torch.arange(12.0).view(2, 3, 2)
+    # The first user has more items than are read, the second one item.
+    history = Histories(np.zeros(6, dtype=np.int64), np.array([0, 5, 6]))
+    assert last_states(states, history).tolist() == [[4, 5], [6, 7]]
