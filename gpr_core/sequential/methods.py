@@ -80,31 +80,16 @@ class Fitted(NamedTuple):
 Method = Callable[[Problem, int, Progress], Fitted]
 
 
-def _popularity(problem: Problem, seed: int, progress: Progress) -> Fitted:
-    """Make the popularity floor."""
+def _floor(
+    name: str,
+    make: Callable[[SequenceData], Ranker],
+    problem: Problem,
+    seed: int,
+    progress: Progress,
+) -> Fitted:
+    """Make a floor, which needs no seed."""
     del seed, progress
-    data = problem.sequences
-    return Fitted({"popularity": PopularityFloor(data.train, data.num_items)})
-
-
-def _repeat_last(problem: Problem, seed: int, progress: Progress) -> Fitted:
-    """Make the repeat-last floor."""
-    del seed, progress
-    return Fitted({"repeat-last": RepeatLastFloor(problem.sequences.num_items)})
-
-
-def _transitions(problem: Problem, seed: int, progress: Progress) -> Fitted:
-    """Make the transition floor."""
-    del seed, progress
-    data = problem.sequences
-    return Fitted({"last-item transitions": TransitionFloor(data.train, data.num_items)})
-
-
-def _item_knn(problem: Problem, seed: int, progress: Progress) -> Fitted:
-    """Make the item-kNN floor."""
-    del seed, progress
-    data = problem.sequences
-    return Fitted({"item-kNN": ItemKnnFloor(data.train, data.num_items)})
+    return Fitted({name: make(problem.sequences)})
 
 
 def _recommender(
@@ -149,11 +134,15 @@ def _count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+_MAKE_FLOOR: Mapping[str, Callable[[SequenceData], Ranker]] = {
+    "popularity": lambda data: PopularityFloor(data.train, data.num_items),
+    "repeat-last": lambda data: RepeatLastFloor(data.num_items),
+    "last-item transitions": lambda data: TransitionFloor(data.train, data.num_items),
+    "item-kNN": lambda data: ItemKnnFloor(data.train, data.num_items),
+}
+
 FLOORS: Mapping[str, Method] = {
-    "popularity": _popularity,
-    "repeat-last": _repeat_last,
-    "last-item transitions": _transitions,
-    "item-kNN": _item_knn,
+    name: partial(_floor, name, make) for name, make in _MAKE_FLOOR.items()
 }
 """Methods without training; their results do not depend on the seed."""
 
