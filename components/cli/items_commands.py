@@ -3,18 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
 
 from gpr_core.data.days import parse_day
+from gpr_core.data.parquet import write_parquet
 from gpr_core.embeddings.bundle import load_encoder, save_encoder
 from gpr_core.embeddings.columns import load_roles, roles_by_type
 from gpr_core.embeddings.item_encoder import fit_item_encoder
 from gpr_core.embeddings.landing import embedding_table, item_rows
 from gpr_core.embeddings.raw_items import items_of_table, read_raw_table
 from gpr_core.support.errors import ConfigError
-from gpr_core.support.files import write_bytes
 from gpr_core.support.progress import Progress
 
 items_app = typer.Typer(help="Make vectors from raw items.", no_args_is_help=True)
@@ -72,15 +70,10 @@ def embed(
         raw = items_of_table(table, roles, where=str(path))
         used, encoded = fit_item_encoder(raw, roles, encoder, dim, progress)
     rows = item_rows(raw)
-    _write(out / "embeddings.parquet", embedding_table(rows, encoded, used.version, landing_day))
-    _write(out / "item_rows.parquet", rows)
+    write_parquet(
+        out / "embeddings.parquet", embedding_table(rows, encoded, used.version, landing_day)
+    )
+    write_parquet(out / "item_rows.parquet", rows)
     save_encoder(out / "encoder", used)
     widths = f"{encoded.text_ND.shape[1]} + {encoded.image_ND.shape[1]} numbers"
     typer.echo(f"{out}: {len(raw):,} items, {widths}, encoder version {used.version[:12]}")
-
-
-def _write(path: Path, table: pa.Table) -> None:
-    """Write a Parquet file atomically."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    write_bytes(path, sink.getvalue().to_pybytes())

@@ -19,9 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpr_core.data.days import parse_day
+from gpr_core.data.parquet import write_parquet
 from gpr_core.data.tables import TABLES
 from gpr_core.support.errors import ArtifactError, ContractError, suggest_name
-from gpr_core.support.files import read_json, write_bytes, write_json
+from gpr_core.support.files import read_json, write_json
 from gpr_core.support.hashing import hash_file
 
 _SCHEMA_VERSION = 1
@@ -262,9 +263,7 @@ class Lake:
     def _write(self, table: str, day: date, rows: pa.Table) -> _Entry:
         """Write one partition file atomically."""
         path = self.path(table, day)
-        sink = pa.BufferOutputStream()
-        pq.write_table(rows, sink, compression="zstd")
-        write_bytes(path, sink.getvalue().to_pybytes())
+        write_parquet(path, rows)
         return _Entry(sha256=hash_file(path), rows=rows.num_rows, bytes=path.stat().st_size)
 
     def _write_day_manifests(self, day: date, manifest: _Manifest) -> None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gpr_core.data.parquet import write_parquet
 from gpr_core.data.tables import TABLES
 from gpr_core.knowledge.provider import Thought, ThoughtProvider
 from gpr_core.knowledge.views import History
@@ -61,12 +62,12 @@ class ThoughtCache:
         return cache
 
     def save(self, path: Path) -> None:
-        """Write all thoughts, also those of other providers.
+        """Write all thoughts, also those of other providers; a killed run loses no earlier ones.
 
         Args:
             path: Parquet file to write.
         """
-        pq.write_table(_table(self._entries), path, compression="zstd")
+        write_parquet(path, _table(self._entries))
 
     def thoughts(
         self, history: History, user_key_N: Ints, as_of_ts_N: Ints, provider: ThoughtProvider
