@@ -118,14 +118,7 @@ def propose(
     retrieval = _empty(num_requests, config.hit_rate_ks[-1])
     auction = _empty(num_requests, config.value_candidates)
     score_BP = np.full(pool_BP.shape, -np.inf)
-    retrieval_beam = BeamConfig(
-        num_candidates=config.hit_rate_ks[-1],
-        width_factors=config.retrieval_width_factors,
-        exhaustive_factor=1,
-        order="retrieval",
-        value_bonus=(0.0,),
-        share_by_value=False,
-    )
+    retrieval_beam = hit_rate_beam(config)
     auction_beam = BeamConfig(num_candidates=config.value_candidates)
     for rows_B in _batches(num_requests, config.batch_requests):
         with torch.no_grad():
@@ -138,6 +131,48 @@ def propose(
             )
         progress(int(rows_B[-1]) + 1, num_requests)
     return Proposals(retrieval=retrieval, auction=auction, pool_score_BP=score_BP)
+
+
+def hit_rate_beam(config: EvaluationConfig) -> BeamConfig:
+    """Give the search whose lists the hit rates are measured on: by likelihood, without values.
+
+    Args:
+        config: List lengths and beam widths.
+
+    Returns:
+        Parameters of the decoder.
+    """
+    return BeamConfig(
+        num_candidates=config.hit_rate_ks[-1],
+        width_factors=config.retrieval_width_factors,
+        exhaustive_factor=1,
+        order="retrieval",
+        value_bonus=(0.0,),
+        share_by_value=False,
+    )
+
+
+def rank_ads(
+    policy: JudgedPolicy, day: NextDay, beam: BeamConfig, *, batch_requests: int
+) -> RankedAds:
+    """Let a policy generate one list per request.
+
+    Args:
+        policy: The policy.
+        day: The evaluation day.
+        beam: Parameters of the decoder.
+        batch_requests: Requests read at once; changes speed, never a result.
+
+    Returns:
+        The lists in reference ranks.
+    """
+    to_reference_A = policy.catalog.to_rank_of(day.catalog)
+    lists = _empty(day.requests.num_rows, beam.num_candidates)
+    for rows_B in _batches(day.requests.num_rows, batch_requests):
+        with torch.no_grad():
+            requests, state = _read(policy, day, rows_B, to_reference_A)
+            _fill(lists, rows_B, _decode(policy, state, requests, beam), to_reference_A)
+    return lists
 
 
 def floor_proposals(

@@ -8,7 +8,6 @@ Source: specification 1.2 (segments, truncation, readouts at E tokens).
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,37 +18,10 @@ from gpr_core.data.tables import ItemKind, TokenKind
 from gpr_core.features.batch import TimelineBatch
 from gpr_core.features.fields import NUM_FIELDS
 from gpr_core.features.thoughts import ThoughtIndex
+from gpr_core.features.windows import Windows
 from gpr_core.support.errors import ConfigError, ContractError
 
 Ints = npt.NDArray[np.int64]
-
-
-class Windows(NamedTuple):
-    """Pieces of timelines, each read as one training sequence.
-
-    Attributes:
-        begin_W: [W] int64, first flat token of the window.
-        end_W: [W] int64, one after its last flat token.
-        user_token_W: [W] int64, flat index of the U token put in front, -1 for none.
-        loss_begin_W: [W] int64, first of its loss positions in `loss_M`.
-        loss_end_W: [W] int64, one after the last.
-        loss_M: [M] int64, flat index of the E token of each loss position, ascending.
-    """
-
-    begin_W: Ints
-    end_W: Ints
-    user_token_W: Ints
-    loss_begin_W: Ints
-    loss_end_W: Ints
-    loss_M: Ints
-
-    def lengths(self) -> Ints:
-        """Count the tokens of each window, the U token in front included.
-
-        Returns:
-            [W] int64.
-        """
-        return self.end_W - self.begin_W + (self.user_token_W >= 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +204,31 @@ class TimelineStore:
             user_token_W=user_token_W,
             loss_begin_W=loss_begin_W,
             loss_end_W=loss_end_W[: loss_begin_W.size],
+            loss_M=loss_M,
+        )
+
+    def prefixes(self, loss_positions: Ints, *, max_tokens: int) -> Windows:
+        """Give every loss position a window of its own, which ends with it.
+
+        Args:
+            loss_positions: Flat indices of E tokens, distinct, any order.
+            max_tokens: Longest window.
+
+        Returns:
+            One window per loss position, by user and time, equal to what `prefix_batch` reads.
+
+        Raises:
+            ConfigError: If `max_tokens` is below 2.
+        """
+        loss_M = np.sort(loss_positions)
+        begin_M, user_token_M = self._spans(loss_M, loss_M, max_tokens)
+        place_M = np.arange(loss_M.size)
+        return Windows(
+            begin_W=begin_M,
+            end_W=loss_M + 1,
+            user_token_W=user_token_M,
+            loss_begin_W=place_M,
+            loss_end_W=place_M + 1,
             loss_M=loss_M,
         )
 

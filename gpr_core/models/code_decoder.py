@@ -1,7 +1,8 @@
 """Parallel heads that generate one code path each, level by level.
 
 The decoder input of head j is [thoughts, refined, bos_j, E_1[z_1], .., E_{L-1}[z_{L-1}]]. Thoughts
-and refined token come first and see no head: they are computed once per readout and shared.
+and refined token come first and see no head: they are computed once per readout and shared. Where
+they are switched off, the sequence starts with bos.
 
 Letters: B users, T memory tokens, D width, H attention heads, E head width, J heads, K thinking
 tokens, L levels, M flat rows (readouts), N flat rows (prefixes), P positions or codes of a prefix,
@@ -23,7 +24,8 @@ class DecoderStart(NamedTuple):
     """The part of decoding that does not depend on a prefix, computed once per readout.
 
     Attributes:
-        memory: Per layer, keys and values of the memory, one row per user.
+        memory: Per layer, keys and values of the memory, one row per user; None without memory.
+        num_users: B.
         row_batch_M: [M] int64, user of each readout.
         visible_MT: [M, T] bool or float, memory tokens that each readout may read.
         shared: Per layer, keys and values of the thoughts and the refined token, one row per
@@ -32,7 +34,8 @@ class DecoderStart(NamedTuple):
         hidden_XD: [M * J, D] float, hidden states at bos; they predict level 1.
     """
 
-    memory: tuple[KeyValue, ...]
+    memory: tuple[KeyValue | None, ...]
+    num_users: int
     row_batch_M: Tensor
     visible_MT: Tensor
     shared: tuple[KeyValue, ...]
@@ -68,12 +71,17 @@ class CodeDecoder(nn.Module):
         width, heads = config.width, config.num_heads
         scale = width**-0.5
         self.num_heads = heads
-        self.slot_SD = nn.Parameter(torch.randn(config.num_thoughts + 1, width) * scale)
+        self.reads_memory = config.generates_from_memory
+        self.is_refined = config.refine.kind != "none"
+        num_shared = config.num_thoughts + self.is_refined
+        self.slot_SD = nn.Parameter(torch.randn(num_shared, width) * scale)
         self.project_bos = nn.Linear(width, heads * width)
         self.head_JD = nn.Parameter(torch.randn(heads, width) * scale)
         # The last code of a path is never an input.
         self.level_PD = nn.Parameter(torch.randn(num_levels - 1, width) * scale)
-        self.decoder = DecoderStack(config)
+        self.decoder = DecoderStack(
+            config, reads_memory=config.generates_from_memory, has_experts=True
+        )
         self.norm = nn.LayerNorm(width)
         self.project_out_JDD = nn.Parameter(
             torch.empty(heads, width, width).uniform_(-scale, scale)
@@ -98,7 +106,8 @@ class CodeDecoder(nn.Module):
             Keys, values and the hidden states that predict level 1.
         """
         thought_MKD, intent_MD, refined_MD = condition
-        shared_MSD = torch.cat([thought_MKD, refined_MD[:, None]], dim=1) + self.slot_SD
+        first = [thought_MKD, refined_MD[:, None]] if self.is_refined else [thought_MKD]
+        shared_MSD = torch.cat(first, dim=1) + self.slot_SD
         bos_MJD = self.project_bos(intent_MD + refined_MD).view(-1, *self.head_JD.shape)
         x_MPD = torch.cat([shared_MSD, bos_MJD + self.head_JD], dim=1)
         mask_PP = self._start_mask(shared_MSD.shape[1], x_MPD.device)
@@ -112,7 +121,13 @@ class CodeDecoder(nn.Module):
             bos.append(KeyValue(*(self._bos_rows(part) for part in own)))
         hidden_XD = x_MPD[:, len(self.slot_SD) :].flatten(0, 1)
         return DecoderStart(
-            tuple(memories), row_batch_M, visible_MT, tuple(shared), tuple(bos), hidden_XD
+            tuple(memories),
+            len(memory_BTD),
+            row_batch_M,
+            visible_MT,
+            tuple(shared),
+            tuple(bos),
+            hidden_XD,
         )
 
     def hidden(
@@ -195,7 +210,7 @@ class CodeDecoder(nn.Module):
         access = access_memory(
             start.row_batch_M.index_select(0, row_U),
             start.visible_MT.index_select(0, row_U),
-            start.memory[0].key_NHSE.shape[0],
+            start.num_users,
         )
         pasts = []
         for idx, layer in enumerate(self.decoder.layers):

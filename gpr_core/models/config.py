@@ -35,8 +35,9 @@ class RefiningConfig:
     Source: specification 3.6.2 and appendix C.
     """
 
-    kind: Literal["linear", "diffusion"] = "linear"
-    """Linear is r = W c; diffusion denoises seeded noise under the condition c."""
+    kind: Literal["none", "linear", "diffusion"] = "linear"
+    """None is no refined token; linear is r = W c; diffusion denoises seeded noise under the
+    condition c."""
     layers: int = 1
     """Layers of the denoiser. >= 1."""
     noise_levels: int = 50
@@ -52,8 +53,32 @@ class RefiningConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExpertsConfig:
+    """Mixture of experts in the feed-forward networks of code generation.
+
+    Source: specification 3.9 (OneRec).
+    """
+
+    count: int = 0
+    """Experts E per layer; 0 is one plain network."""
+    per_token: int = 2
+    """Experts that each position uses; in [1, count]."""
+    balance_rate: float = 0.001
+    """Step by which the router's preference for a crowded expert falls per update. >= 0."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_range("count", self.count, 0, 1024)
+        if self.count:
+            check_range("per_token", self.per_token, 1, self.count)
+        check_range("balance_rate", self.balance_rate, 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
     """Architecture of GPR; the defaults are the preset `tiny`.
+
+    With every part switched off it is the HSTU of the paper's Table 2 (`gpr_core.models.variants`).
 
     Source: specification 3 and appendix C; the paper prints no sizes.
     """
@@ -67,15 +92,25 @@ class ModelConfig:
     ptd_layers: int = 2
     """Layers of thinking, and again of code generation, 1 or more."""
     ffn_multiple: int = 2
-    """Hidden width of a feed-forward network as a multiple of `width`."""
+    """Hidden width of the feed-forward networks of the sequence-wise decoder as a multiple of
+    `width`; 0 leaves them out."""
+    decoder_ffn_multiple: int = 2
+    """The same of the token-wise decoder, 1 or more."""
     num_thoughts: int = 4
-    """Thinking tokens K (paper: K, value not printed)."""
+    """Thinking tokens K (paper: K, value not printed); 0 leaves thinking out, and the intent is
+    the intent embedding of the request."""
     think: Literal["parallel", "sequential"] = "parallel"
     """Whether all thinking tokens are made in one pass, or each starts from the one before."""
     num_heads: int = 4
     """Parallel prediction heads J (paper: N = 4); 1 is next-token prediction."""
-    mask: Literal["segment_hybrid", "causal"] = "segment_hybrid"
-    """Which tokens see each other in the sequence-wise decoder."""
+    mask: Literal["segment_hybrid", "causal", "bidirectional"] = "segment_hybrid"
+    """Which tokens see each other in the sequence-wise decoder; bidirectional, all see all, needs
+    sequences that end with their only request."""
+    attention: Literal["softmax", "pointwise"] = "softmax"
+    """Weights of the sequence-wise decoder: a softmax over the visible tokens, or SiLU of every
+    single score (HSTU)."""
+    gated: bool = True
+    """Multiply attended values by a gate; false is the block of a plain Transformer."""
     token_aware_norm: bool = True
     """Own normalization per token kind; false is one shared copy."""
     token_aware_ffn: bool = True
@@ -87,6 +122,8 @@ class ModelConfig:
     memory_tokens: int = 64
     """Latest tokens, the readout included, that the token-wise decoder may read, beside the user
     token in force."""
+    generates_from_memory: bool = True
+    """Code generation reads the memory; false gives it intent and refined token alone."""
     knowledge_vectors: int = 0
     """Vectors per thought of external knowledge in the memory of the token-wise decoder; 0 is the
     model without external knowledge (specification: 4)."""
@@ -96,6 +133,8 @@ class ModelConfig:
     """Repeated application of shared blocks of the sequence-wise decoder."""
     refine: RefiningConfig = field(default_factory=RefiningConfig)
     """Refining of the thoughts before generation."""
+    experts: ExpertsConfig = field(default_factory=ExpertsConfig)
+    """Experts of code generation."""
 
     def __post_init__(self) -> None:
         """Check ranges and the combination of width and heads."""
@@ -104,8 +143,9 @@ class ModelConfig:
             ("attention_heads", 1, 64),
             ("hsd_layers", 1, 64),
             ("ptd_layers", 1, 64),
-            ("ffn_multiple", 1, 16),
-            ("num_thoughts", 1, 64),
+            ("ffn_multiple", 0, 64),
+            ("decoder_ffn_multiple", 1, 64),
+            ("num_thoughts", 0, 64),
             ("num_heads", 1, 64),
             ("max_distance", 1, 65536),
             ("memory_tokens", 1, 65536),

@@ -10,11 +10,11 @@ positions, S earlier positions, C rows of one user (padded).
 from typing import NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gpr_core.models.attention import attention, merge_heads, split_heads
 from gpr_core.models.config import ModelConfig
+from gpr_core.models.feed_forward import Experts, FeedForward
 
 
 class KeyValue(NamedTuple):
@@ -79,36 +79,45 @@ class DecoderLayer(nn.Module):
 
     Args:
         config: Sizes and dropout.
+        reads_memory: False leaves the cross-attention out.
+        has_experts: The feed-forward is the mixture of experts of `config`, if there is one.
 
     Source:
         Specification 3.6; normalization before each part and SwiGLU are our own choice.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, *, reads_memory: bool, has_experts: bool) -> None:
         super().__init__()
         width = config.width
         self.num_heads = config.attention_heads
         self.norm_self = nn.LayerNorm(width)
         self.project_self = nn.Linear(width, 3 * width, bias=False)
         self.merge_self = nn.Linear(width, width, bias=False)
-        self.norm_cross = nn.LayerNorm(width)
-        self.project_query = nn.Linear(width, width, bias=False)
-        self.project_memory = nn.Linear(width, 2 * width, bias=False)
-        self.merge_cross = nn.Linear(width, width, bias=False)
+        self.reads_memory = reads_memory
+        if reads_memory:
+            self.norm_cross = nn.LayerNorm(width)
+            self.project_query = nn.Linear(width, width, bias=False)
+            self.project_memory = nn.Linear(width, 2 * width, bias=False)
+            self.merge_cross = nn.Linear(width, width, bias=False)
         self.norm_feed_forward = nn.LayerNorm(width)
-        self.inner = nn.Linear(width, 2 * config.ffn_multiple * width, bias=False)
-        self.outer = nn.Linear(config.ffn_multiple * width, width, bias=False)
+        self.feed_forward = (
+            Experts(config)
+            if has_experts and config.experts.count
+            else FeedForward(width, config.decoder_ffn_multiple)
+        )
         self.dropout = nn.Dropout(config.dropout)
 
-    def read_memory(self, memory_BTD: Tensor) -> KeyValue:
+    def read_memory(self, memory_BTD: Tensor) -> KeyValue | None:
         """Project the memory to keys and values, once for all rows that read it.
 
         Args:
             memory_BTD: [B, T, D] float, intent embeddings.
 
         Returns:
-            Keys and values, one row per user.
+            Keys and values, one row per user; None for a layer that reads no memory.
         """
+        if not self.reads_memory:
+            return None
         key, value = self.project_memory(memory_BTD).chunk(2, dim=-1)
         return KeyValue(split_heads(key, self.num_heads), split_heads(value, self.num_heads))
 
@@ -118,7 +127,7 @@ class DecoderLayer(nn.Module):
         *,
         mask_PS: Tensor,
         past: KeyValue | None,
-        memory: KeyValue,
+        memory: KeyValue | None,
         access: MemoryAccess,
     ) -> tuple[Tensor, KeyValue]:
         """Apply the layer to P positions of each row.
@@ -127,7 +136,7 @@ class DecoderLayer(nn.Module):
             x_NPD: [N, P, D] float.
             mask_PS: [P, S + P] bool, True where a position sees an earlier or own one.
             past: Keys and values of S earlier positions of each row, None for S = 0.
-            memory: Keys and values of the memory, one row per user.
+            memory: What `read_memory` returned.
             access: Which user's memory each row reads, and how much of it.
 
         Returns:
@@ -143,9 +152,9 @@ class DecoderLayer(nn.Module):
         attended = merge_heads(attention(query, key, value, mask=mask_PS))
         seen = KeyValue(key, value)
         x_NPD = x_NPD + self.dropout(self.merge_self(attended))
-        x_NPD = x_NPD + self.dropout(self._cross_attend(x_NPD, memory, access))
-        gate, inner = self.inner(self.norm_feed_forward(x_NPD)).chunk(2, dim=-1)
-        return x_NPD + self.dropout(self.outer(F.silu(gate) * inner)), seen
+        if memory is not None:
+            x_NPD = x_NPD + self.dropout(self._cross_attend(x_NPD, memory, access))
+        return x_NPD + self.dropout(self.feed_forward(self.norm_feed_forward(x_NPD))), seen
 
     def _cross_attend(self, x_NPD: Tensor, memory: KeyValue, access: MemoryAccess) -> Tensor:
         """Let every position of every row read the memory of its user."""
@@ -172,11 +181,16 @@ class DecoderStack(nn.Module):
 
     Args:
         config: Sizes, the number of layers among them.
+        reads_memory: Whether the layers read the memory.
+        has_experts: Whether their feed-forward networks are the mixtures of experts of `config`.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, *, reads_memory: bool, has_experts: bool) -> None:
         super().__init__()
-        self.stack = nn.ModuleList(DecoderLayer(config) for _ in range(config.ptd_layers))
+        self.stack = nn.ModuleList(
+            DecoderLayer(config, reads_memory=reads_memory, has_experts=has_experts)
+            for _ in range(config.ptd_layers)
+        )
 
     @property
     def layers(self) -> list[DecoderLayer]:

@@ -86,6 +86,29 @@ class ExternalKnowledge(nn.Module):
         past_MT = past_MT.masked_fill(~visible_MT, -torch.inf)
         return memory_BZD, torch.cat([past_MT, own_MX], dim=1)
 
+    def add_to_readout(
+        self, thought_BRP: Tensor, row_batch_M: Tensor, column_M: Tensor, readout_MD: Tensor
+    ) -> Tensor:
+        """Add the mean vector of its thought to each readout, for a model without memory.
+
+        Args:
+            thought_BRP: [B, R, P] int64, words of the thought at each readout, 0 = no word.
+            row_batch_M: [M] int64, user of each readout.
+            column_M: [M] int64, place of each readout among those of its user.
+            readout_MD: [M, D] float, intent embeddings.
+
+        Returns:
+            [M, D] float; a readout without a thought is unchanged.
+
+        Raises:
+            ContractError: If a word is outside its range.
+        """
+        _check_words(thought_BRP)
+        thought_MP = thought_BRP[row_batch_M, column_M]
+        mean_MD = self._encode(thought_MP[:, None])[:, 0].mean(dim=1)
+        has_words_M1 = (thought_MP > 0).any(dim=1, keepdim=True)
+        return readout_MD + torch.where(has_words_M1, torch.tanh(self.gate) * mean_MD, 0.0)
+
     def _encode(self, thought_BRP: Tensor) -> Tensor:
         """Turn words into vectors, [B, R, I, D]."""
         is_word_BRP1 = (thought_BRP > 0).unsqueeze(-1)

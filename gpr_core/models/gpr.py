@@ -17,20 +17,26 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gpr_core.data.tables import TokenKind
 from gpr_core.features.batch import TimelineBatch
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.external_knowledge import ExternalKnowledge
 from gpr_core.models.hsd import HSD
 from gpr_core.models.hte import HTE, ItemValues
 from gpr_core.models.inputs import CodeEmbedding, TokenInputs
-from gpr_core.models.masks import causal_peers, memory_mask, segment_hybrid_peers
+from gpr_core.models.masks import (
+    bidirectional_peers,
+    causal_peers,
+    memory_mask,
+    segment_hybrid_peers,
+)
 from gpr_core.models.ptd import PTD, Intent
 from gpr_core.models.recursion import RecursiveHSD
 from gpr_core.models.refining import DiffusionRefining
 from gpr_core.models.relation import relate
 from gpr_core.models.routing import Routing
 from gpr_core.models.token_aware import group_tokens
-from gpr_core.support.errors import ShapeError
+from gpr_core.support.errors import LeakageError, ShapeError
 from gpr_core.support.shapes import check_range, check_shape
 
 
@@ -110,6 +116,7 @@ class GPR(nn.Module):
             ShapeError: If a tensor has another shape than promised, or there is no valid readout.
             ContractError: If a kind, field or code is outside its range, or a readout is not at an
                 environment token.
+            LeakageError: If a bidirectional model is to read out what is not the last token.
         """
         self.inputs.check(batch)
         row_batch_M, column_M = torch.nonzero(batch.readout_BR >= 0, as_tuple=True)
@@ -125,7 +132,11 @@ class GPR(nn.Module):
         flat_M = row_batch_M * hidden_BTD.shape[1] + position_M
         readout_MD = hidden_BTD.flatten(0, 1).index_select(0, flat_M)
         memory_BTD = hidden_BTD
-        if self.knowledge is not None:
+        if self.knowledge is not None and not self.ptd.reads_memory:
+            readout_MD = self.knowledge.add_to_readout(
+                batch.thought_BRP, row_batch_M, column_M, readout_MD
+            )
+        elif self.knowledge is not None:
             memory_BTD, visible_MT = self.knowledge(
                 batch.thought_BRP, row_batch_M, column_M, hidden_BTD, visible_MT
             )
@@ -320,14 +331,27 @@ class GPR(nn.Module):
     def _understand(self, batch: TimelineBatch) -> tuple[Tensor, Routing | None]:
         """Run inputs and HSD: [B, T, D] intent embeddings, and what the router did."""
         groups = group_tokens(batch.kind_BT)
-        if self.config.mask == "segment_hybrid":
-            peers_BT = segment_hybrid_peers(batch.kind_BT, batch.seg_BT)
-        else:
-            peers_BT = causal_peers(batch.kind_BT)
+        peers_BT = self._peers(batch)
         relation = relate(batch.ts_BT, peers_BT, groups, self.config.max_distance)
         embedded_GD = self.inputs(batch, groups, self.codes)
         understood = self.hsd(embedded_GD, groups, relation)
         return understood if isinstance(self.hsd, RecursiveHSD) else (understood, None)
+
+    def _peers(self, batch: TimelineBatch) -> Tensor:
+        """Say which tokens see each other although one comes later, [B, T]."""
+        if self.config.mask == "segment_hybrid":
+            return segment_hybrid_peers(batch.kind_BT, batch.seg_BT)
+        if self.config.mask == "causal":
+            return causal_peers(batch.kind_BT)
+        last_B = (batch.kind_BT != TokenKind.PAD).sum(dim=1) - 1
+        # In a sequence where all see all, an earlier request would know what came after it.
+        if bool(((batch.readout_BR >= 0) & (batch.readout_BR != last_B[:, None])).any()):
+            raise LeakageError(
+                "a bidirectional model reads out a request that is not the last token",
+                where="TimelineBatch.readout_BR",
+                fix="set sequence.layout to prefix: one sequence per request",
+            )
+        return bidirectional_peers(batch.kind_BT)
 
     def _hidden(
         self, state: ReadoutState, rows_N: Tensor, heads_N: Tensor, codes_NP: Tensor

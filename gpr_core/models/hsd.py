@@ -29,7 +29,8 @@ class HSDBlock(nn.Module):
         X' = Y + TFFN(TLN_ffn(Y))
 
     The text of the paper lets U modulate the attention weights; Eq 1 multiplies the attended
-    values. The equation is built.
+    values. The equation is built. Pointwise attention without feed-forward is HSTU itself; softmax
+    without gate is the block of a plain Transformer.
 
     Args:
         config: Sizes and switches.
@@ -41,17 +42,22 @@ class HSDBlock(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width = config.width
+        self.is_pointwise = config.attention == "pointwise"
+        self.is_gated = config.gated
         self.norm_attention = TokenAwareNorm(width, is_token_aware=config.token_aware_norm)
-        self.project = nn.Linear(width, 4 * width, bias=False)
-        # Gates start open (SiLU(1) = 0.73): around 0 they would mute the attended values.
-        self.gate_D = nn.Parameter(torch.ones(width))
+        self.project = nn.Linear(width, (4 if config.gated else 3) * width, bias=False)
+        if config.gated:
+            # Gates start open (SiLU(1) = 0.73): around 0 they would mute the attended values.
+            self.gate_D = nn.Parameter(torch.ones(width))
+            self.norm_gated = nn.LayerNorm(width) if config.norm_before_gate else nn.Identity()
         self.bias = RelativeBias(config.attention_heads, config.max_distance)
-        self.norm_gated = nn.LayerNorm(width) if config.norm_before_gate else nn.Identity()
         self.merge = nn.Linear(width, width, bias=False)
-        self.norm_feed_forward = TokenAwareNorm(width, is_token_aware=config.token_aware_norm)
-        self.feed_forward = TokenAwareFeedForward(
-            width, config.ffn_multiple, is_token_aware=config.token_aware_ffn
-        )
+        self.feeds = config.ffn_multiple > 0
+        if self.feeds:
+            self.norm_feed_forward = TokenAwareNorm(width, is_token_aware=config.token_aware_norm)
+            self.feed_forward = TokenAwareFeedForward(
+                width, config.ffn_multiple, is_token_aware=config.token_aware_ffn
+            )
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
@@ -73,23 +79,30 @@ class HSDBlock(nn.Module):
         Returns:
             [G, D] float.
         """
-        width = x_GD.shape[1]
-        query_XD, key_value_XD, gate_XD = torch.split(
-            self.project.weight, [width, 2 * width, width]
-        )
         z_GD = self.norm_attention(x_GD, groups)
-        if source_GD is None:
-            qkv_GX = multiply(z_GD, self.project.weight[: 3 * width])
-        else:
-            source_GD = self.norm_attention(source_GD, groups)
-            qkv_GX = torch.cat([multiply(z_GD, query_XD), multiply(source_GD, key_value_XD)], dim=1)
-        attended_GD = packed_attention(qkv_GX, self.bias, relation)
-        gate_GD = multiply(z_GD, gate_XD) + self.gate_D
-        gated_GD = self.norm_gated(attended_GD) * F.silu(gate_GD)
-        y_GD = x_GD + self.dropout(multiply(gated_GD, self.merge.weight))
+        qkv_GX = self._project(z_GD, groups, source_GD)
+        attended_GD = packed_attention(qkv_GX, self.bias, relation, is_pointwise=self.is_pointwise)
+        if self.is_gated:
+            gate_GD = multiply(z_GD, self.project.weight[3 * z_GD.shape[1] :]) + self.gate_D
+            attended_GD = self.norm_gated(attended_GD) * F.silu(gate_GD)
+        y_GD: Tensor = x_GD + self.dropout(multiply(attended_GD, self.merge.weight))
+        if not self.feeds:
+            return y_GD
         fed_GD = self.feed_forward(self.norm_feed_forward(y_GD, groups), groups)
         out_GD: Tensor = y_GD + self.dropout(fed_GD)
         return out_GD
+
+    def _project(self, z_GD: Tensor, groups: TokenGroups, source_GD: Tensor | None) -> Tensor:
+        """Make queries, keys and values, [G, 3 * D]."""
+        width = z_GD.shape[1]
+        weight_XD = self.project.weight[: 3 * width]
+        if source_GD is None:
+            qkv_GX = multiply(z_GD, weight_XD)
+        else:
+            source_GD = self.norm_attention(source_GD, groups)
+            query_XD, key_value_XD = torch.split(weight_XD, [width, 2 * width])
+            qkv_GX = torch.cat([multiply(z_GD, query_XD), multiply(source_GD, key_value_XD)], dim=1)
+        return F.silu(qkv_GX) if self.is_pointwise else qkv_GX
 
 
 class HSD(nn.Module):

@@ -95,6 +95,22 @@ def segment_hybrid_peers(kind_BT: Tensor, seg_BT: Tensor) -> Tensor:
     return torch.where(is_prompt_BT, last_BS.gather(1, seg_BT), -1 - position_T)
 
 
+def bidirectional_peers(kind_BT: Tensor) -> Tensor:
+    """Let all valid tokens of a sequence see one another.
+
+    Args:
+        kind_BT: [B, T] int64, `TokenKind`; padding is on the right.
+
+    Returns:
+        [B, T] int64. A token sees itself, what came before, and every token with its number, which
+        is the position of the last valid token; negative on padding.
+    """
+    is_valid_BT = kind_BT != TokenKind.PAD
+    position_T = torch.arange(kind_BT.shape[1], device=kind_BT.device)
+    last_B = is_valid_BT.sum(dim=1) - 1
+    return torch.where(is_valid_BT, last_B[:, None], -1 - position_T)
+
+
 def memory_mask(
     kind_BT: Tensor, row_batch_M: Tensor, position_M: Tensor, memory_tokens: int
 ) -> Tensor:

@@ -1,5 +1,10 @@
 """Self-attention over packed tokens, with the bias it learns from order and time.
 
+Weights are a softmax over the tokens that a query sees, or, pointwise (HSTU), SiLU of each score.
+Pointwise weights are not divided by the length of the sequence, as HSTU does: the length would tell
+a readout how many tokens follow it, and the normalization behind the attention takes any constant
+out again.
+
 Letters: G packed tokens, D width, H attention heads, E head width, C bias classes, U users of one
 bundle, T tokens of a bundle, Q queries of a tile, Z flat pairs of head and user, N slots of
 bundles, A parts side by side (queries, keys, values), X their columns.
@@ -10,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -22,6 +28,9 @@ from gpr_core.models.relation import (
     time_classes,
     visible_pairs,
 )
+
+# SiLU and its slope are exactly 0 there; at minus infinity both would be NaN.
+_INVISIBLE = -1e4
 
 
 class RelativeBias(nn.Module):
@@ -77,14 +86,20 @@ class RelativeBias(nn.Module):
 
 
 def packed_attention(
-    qkv_GX: Tensor, bias: RelativeBias, relation: Relation, *, use_reference: bool = False
+    qkv_GX: Tensor,
+    bias: RelativeBias,
+    relation: Relation,
+    *,
+    is_pointwise: bool = False,
+    use_reference: bool = False,
 ) -> Tensor:
-    """Average values with weights softmax(query key / sqrt(E) + bias), user by user.
+    """Sum values with weights softmax(query key / sqrt(E) + bias), user by user.
 
     Args:
         qkv_GX: [G, 3 * D] float, queries, keys and values of packed tokens side by side.
         bias: Bias of H heads.
         relation: How the tokens stand to one another, visibility included.
+        is_pointwise: SiLU of every score instead of the softmax.
         use_reference: Compute the formula as it is written instead of tile by tile; values and
             gradients agree to rounding.
 
@@ -97,14 +112,18 @@ def packed_attention(
         # Scores and their softmax stay in the type of the parameters.
         with torch.autocast(qkv_GX.device.type, enabled=False):
             attended: Tensor = _TiledAttention.apply(  # type: ignore[no-untyped-call]
-                qkv_GX.to(table_HC.dtype), table_HC, relation
+                qkv_GX.to(table_HC.dtype), table_HC, relation, is_pointwise
             )
         return attended
     parts = []
     for bundle in relation.bundles:
         query, key, value = _by_head(qkv_GX, bundle, 3, num_heads)
         score_ZTT = query @ key.transpose(1, 2) / math.sqrt(query.shape[-1])
-        weight_ZTT = torch.softmax(score_ZTT + bias.by_pair(bundle).flatten(0, 1), dim=-1)
+        score_ZTT = score_ZTT + bias.by_pair(bundle).flatten(0, 1)
+        if is_pointwise:
+            weight_ZTT = F.silu(score_ZTT.clamp(min=_INVISIBLE))
+        else:
+            weight_ZTT = torch.softmax(score_ZTT, dim=-1)
         out_HUTE = (weight_ZTT @ value).view(num_heads, len(bundle.row_UT), *value.shape[1:])
         parts.append(out_HUTE.permute(1, 2, 0, 3).flatten(0, 1).flatten(1))
     return torch.cat(parts).index_select(0, relation.slot_G)
@@ -113,13 +132,17 @@ def packed_attention(
 class _TiledAttention(torch.autograd.Function):
     """Attention tile by tile.
 
-    The weights of visible pairs are kept for the backward pass: to compute them again was measured
-    to take a fifth of the time of the operation.
+    The weights of visible pairs are kept for the backward pass (pointwise: their scores): to
+    compute them again was measured to take a fifth of the time of the operation.
     """
 
     @staticmethod
-    def forward(ctx: Any, qkv_GX: Tensor, table_HC: Tensor, relation: Relation) -> Tensor:
+    def forward(
+        ctx: Any, qkv_GX: Tensor, table_HC: Tensor, relation: Relation, is_pointwise: bool
+    ) -> Tensor:
         """Attend; see `packed_attention`."""
+        if is_pointwise:
+            table_HC = table_HC.clamp(min=_INVISIBLE)
         num_heads = len(table_HC)
         out_NX = qkv_GX.new_empty(relation.num_slots, qkv_GX.shape[1] // 3)
         kept = []
@@ -129,18 +152,23 @@ class _TiledAttention(torch.autograd.Function):
             kept += [query, key, value]
             out_HUTE = _view_by_head(part_NX, bundle, 1, num_heads)[0]
             for tile in bundle.tiles:
-                weight_ZQT = _weights(query, key, table_HC, tile)
+                score_ZQT = _scores(query, key, table_HC, tile)
+                if is_pointwise:
+                    kept.append(score_ZQT)
+                    weight_ZQT = F.silu(score_ZQT)
+                else:
+                    weight_ZQT = torch.softmax(score_ZQT, dim=-1, out=score_ZQT)
+                    kept.append(weight_ZQT)
                 mixed_ZQE = weight_ZQT @ value[:, : tile.end]
                 out_HUQE = out_HUTE[:, :, tile.first : tile.last]
                 out_HUQE.copy_(mixed_ZQE.view(out_HUQE.shape))
-                kept.append(weight_ZQT)
         ctx.save_for_backward(*kept)
-        ctx.relation, ctx.table_size = relation, table_HC.shape
+        ctx.relation, ctx.table_size, ctx.is_pointwise = relation, table_HC.shape, is_pointwise
         return out_NX.index_select(0, relation.slot_G)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_GD: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, grad_GD: Tensor) -> tuple[Tensor, Tensor, None, None]:
         """Give the gradients of queries, keys and values, and of the table."""
         relation, num_heads = ctx.relation, ctx.table_size[0]
         kept = iter(ctx.saved_tensors)
@@ -152,29 +180,33 @@ class _TiledAttention(torch.autograd.Function):
             grad_3ZTE = query.new_zeros(3, *query.shape)
             grad_query, grad_key, grad_value = grad_3ZTE
             for tile in bundle.tiles:
-                weight_ZQT = next(kept)
+                saved_ZQT = next(kept)
+                weight_ZQT = F.silu(saved_ZQT) if ctx.is_pointwise else saved_ZQT
                 rows, seen = slice(tile.first, tile.last), slice(tile.end)
                 grad_ZQE = grad_ZTE[:, rows]
                 grad_value[:, seen].baddbmm_(weight_ZQT.transpose(1, 2), grad_ZQE)
-                grad_ZQT = torch._softmax_backward_data(  # noqa: SLF001
-                    grad_ZQE @ value[:, seen].transpose(1, 2), weight_ZQT, -1, weight_ZQT.dtype
-                )
+                grad_weight_ZQT = grad_ZQE @ value[:, seen].transpose(1, 2)
+                if ctx.is_pointwise:
+                    grad_ZQT = torch.ops.aten.silu_backward(grad_weight_ZQT, saved_ZQT)
+                else:
+                    grad_ZQT = torch._softmax_backward_data(  # noqa: SLF001
+                        grad_weight_ZQT, weight_ZQT, -1, weight_ZQT.dtype
+                    )
                 grad_table_HC.index_add_(1, tile.class_P, grad_ZQT.view(num_heads, -1))
                 grad_query[:, rows] = grad_ZQT @ key[:, seen]
                 grad_key[:, seen].baddbmm_(grad_ZQT.transpose(1, 2), query[:, rows])
             grad_query *= query.shape[-1] ** -0.5
             grad_3HUTE = _view_by_head(part_NX, bundle, 3, num_heads)
             grad_3HUTE.copy_(grad_3ZTE.view(grad_3HUTE.shape))
-        return grad_NX.index_select(0, relation.slot_G), grad_table_HC, None
+        return grad_NX.index_select(0, relation.slot_G), grad_table_HC, None, None
 
 
-def _weights(query_ZTE: Tensor, key_ZTE: Tensor, table_HC: Tensor, tile: Tile) -> Tensor:
-    """Compute the attention weights of one tile: [Z, Q, T]."""
+def _scores(query_ZTE: Tensor, key_ZTE: Tensor, table_HC: Tensor, tile: Tile) -> Tensor:
+    """Compute the attention scores of one tile: [Z, Q, T]."""
     rows = tile.last - tile.first
     score_ZQT = table_HC.index_select(1, tile.class_P).view(len(query_ZTE), rows, tile.end)
     query_ZQE = query_ZTE[:, tile.first : tile.last]
-    score_ZQT.baddbmm_(query_ZQE, key_ZTE[:, : tile.end].transpose(1, 2))
-    return torch.softmax(score_ZQT, dim=-1, out=score_ZQT)
+    return score_ZQT.baddbmm_(query_ZQE, key_ZTE[:, : tile.end].transpose(1, 2))
 
 
 def _parts(x_NX: Tensor, relation: Relation) -> Iterator[tuple[Bundle, Tensor]]:

@@ -1,10 +1,13 @@
 """Progressive Token-wise Decoder: think, refine, generate.
 
+Without thoughts the intent is the readout itself; without refining nothing is added to it.
+
 Letters: B users, T tokens, D width, K thinking tokens, M flat rows (readouts).
 """
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from gpr_core.models.code_decoder import CodeDecoder, DecoderStart
@@ -19,8 +22,8 @@ class Intent(NamedTuple):
 
     Attributes:
         thought_MKD: [M, K, D] float, thinking tokens.
-        intent_MD: [M, D] float, their sum, c.
-        refined_MD: [M, D] float, refined token, r.
+        intent_MD: [M, D] float, their sum, c; the readout if there are none.
+        refined_MD: [M, D] float, refined token, r; zeros if there is none.
         start: State from which codes are generated.
     """
 
@@ -43,13 +46,14 @@ class PTD(nn.Module):
 
     def __init__(self, config: ModelConfig, num_levels: int) -> None:
         super().__init__()
-        self.think = Thinking(config)
-        self.refine = (
-            nn.Linear(config.width, config.width, bias=False)
-            if config.refine.kind == "linear"
-            else DiffusionRefining(config)
-        )
+        self.think = Thinking(config) if config.num_thoughts else None
+        self.refine = _make_refining(config)
         self.generate = CodeDecoder(config, num_levels)
+
+    @property
+    def reads_memory(self) -> bool:
+        """Whether anything of it reads more of a sequence than the readout."""
+        return self.think is not None or self.generate.reads_memory
 
     def read(
         self,
@@ -74,9 +78,14 @@ class PTD(nn.Module):
             Thoughts, condition and the state for generation.
         """
         access = access_memory(row_batch_M, visible_MT, len(memory_BTD))
-        thought_MKD = self.think(readout_MD, memory_BTD, access)
-        intent_MD = thought_MKD.sum(dim=1)
-        if isinstance(self.refine, DiffusionRefining):
+        if self.think is None:
+            thought_MKD, intent_MD = readout_MD[:, None][:, :0], readout_MD
+        else:
+            thought_MKD = self.think(readout_MD, memory_BTD, access)
+            intent_MD = thought_MKD.sum(dim=1)
+        if self.refine is None:
+            refined_MD = torch.zeros_like(intent_MD)
+        elif isinstance(self.refine, DiffusionRefining):
             refined_MD = self.refine(thought_MKD, intent_MD, request_key_M)
         else:
             refined_MD = self.refine(intent_MD)
@@ -84,3 +93,12 @@ class PTD(nn.Module):
             (thought_MKD, intent_MD, refined_MD), memory_BTD, row_batch_M, visible_MT
         )
         return Intent(thought_MKD, intent_MD, refined_MD, start)
+
+
+def _make_refining(config: ModelConfig) -> nn.Module | None:
+    """Make what refines the intent, if anything does."""
+    if config.refine.kind == "none":
+        return None
+    if config.refine.kind == "linear":
+        return nn.Linear(config.width, config.width, bias=False)
+    return DiffusionRefining(config)

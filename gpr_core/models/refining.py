@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from gpr_core.data.keyed_sampling import keyed_normal
 from gpr_core.models.attention import attention, merge_heads, split_heads
 from gpr_core.models.config import ModelConfig
+from gpr_core.models.feed_forward import FeedForward
 
 _OFFSET = 0.008
 _MAX_BETA = 0.999
@@ -61,8 +62,7 @@ class _AdaptiveLayer(nn.Module):
         nn.init.zeros_(self.modulate.bias)
         self.project = nn.Linear(width, 3 * width, bias=False)
         self.merge = nn.Linear(width, width, bias=False)
-        self.inner = nn.Linear(width, 2 * config.ffn_multiple * width, bias=False)
-        self.outer = nn.Linear(config.ffn_multiple * width, width, bias=False)
+        self.feed_forward = FeedForward(width, config.decoder_ffn_multiple)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x_MPD: Tensor, condition_MD: Tensor) -> Tensor:
@@ -77,8 +77,7 @@ class _AdaptiveLayer(nn.Module):
         attended_MPD = merge_heads(attention(query, key, value, mask=everything))
         x_MPD = x_MPD + gate * self.dropout(self.merge(attended_MPD))
         z_MPD = self.norm(x_MPD) * (1 + scale_ffn) + shift_ffn
-        opening, inner = self.inner(z_MPD).chunk(2, dim=-1)
-        out_MPD: Tensor = x_MPD + gate_ffn * self.dropout(self.outer(F.silu(opening) * inner))
+        out_MPD: Tensor = x_MPD + gate_ffn * self.dropout(self.feed_forward(z_MPD))
         return out_MPD
 
 

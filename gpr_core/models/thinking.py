@@ -18,7 +18,7 @@ class Thinking(nn.Module):
     the same parameters.
 
     Args:
-        config: Sizes and switches.
+        config: Sizes and switches; there is at least one thought.
 
     Source:
         Paper section 2.2 (thinking tokens); specification 3.6.1.
@@ -30,7 +30,7 @@ class Thinking(nn.Module):
         # Queries outweigh what the first layers add to all of them alike, else slots are copies.
         self.query_KD = nn.Parameter(0.5 * torch.randn(config.num_thoughts, config.width))
         self.condition = nn.Linear(config.width, config.width, bias=False)
-        self.decoder = DecoderStack(config)
+        self.decoder = DecoderStack(config, reads_memory=True, has_experts=False)
         self.norm = nn.LayerNorm(config.width)
 
     def forward(self, readout_MD: Tensor, memory_BTD: Tensor, access: MemoryAccess) -> Tensor:
@@ -58,7 +58,7 @@ class Thinking(nn.Module):
         return normed
 
     def _one_by_one(
-        self, readout_MD: Tensor, memories: list[KeyValue], access: MemoryAccess
+        self, readout_MD: Tensor, memories: list[KeyValue | None], access: MemoryAccess
     ) -> Tensor:
         """Think in sequence: [M, K, D], the first from the readout, each from the one before."""
         thought_MD = self.condition(readout_MD)

@@ -21,6 +21,10 @@ class SequenceConfig:
     new_tokens: int = 64
     """Consecutive tokens whose requests share a training window; the rest of the window is
     context. In [1, max_tokens - 1]."""
+    layout: Literal["interleaved", "prefix"] = "interleaved"
+    """Interleaved windows answer for all their requests at once; prefix gives every request a
+    sequence of its own that ends with it, which encoder-decoders need and which reads every token
+    as often as requests follow it. `new_tokens` and `max_readouts` have no effect then."""
     max_readouts: int = 8
     """Requests R of a window that enter the loss in one epoch; drawn anew each epoch. >= 1."""
     targets: Literal["next_distinct", "offset", "matching"] = "next_distinct"
@@ -193,6 +197,12 @@ class MtpConfig:
         check_range("continue_days", self.continue_days, 1, 3650)
         check_range("continue_learning_rate", self.continue_learning_rate, 1e-9, 10.0)
         check_range("min_head_divergence", self.min_head_divergence, 0.0, 0.693)
+        if self.model.mask == "bidirectional" and self.sequence.layout != "prefix":
+            raise ConfigError(
+                f"model.mask is bidirectional with sequence.layout {self.sequence.layout}: earlier "
+                "requests of a sequence would know what came after them",
+                fix="set sequence.layout to prefix, or model.mask to segment_hybrid",
+            )
 
 
 def _vaft_optimizer() -> OptimizerConfig:

@@ -24,7 +24,8 @@ from gpr_core.features.targets import (
     next_distinct_targets,
     offset_targets,
 )
-from gpr_core.features.timeline_store import TimelineStore, Windows, find_keys
+from gpr_core.features.timeline_store import TimelineStore, find_keys
+from gpr_core.features.windows import Windows
 from gpr_core.objectives.final_value import final_value
 from gpr_core.support.errors import ContractError
 from gpr_core.training.config import SequenceConfig
@@ -158,9 +159,7 @@ def build_examples(
     exposures = Exposures(follow_key_X, context.request_key, context.ts, path_XL, is_loss_X)
     can_serve = partial(_can_serve, catalog.ad_table, context, rank_X)
     row = np.flatnonzero(is_loss_X)
-    windows = store.windows(
-        position_X[row], max_tokens=config.max_tokens, new_tokens=config.new_tokens
-    )
+    windows = _windows(store, position_X[row], config)
     label_X3, is_mature_X3 = _labels(decisions, context, config, cutoff_ts)
     return Examples(
         store=store,
@@ -243,6 +242,13 @@ def count_earlier(user_X: Ints, rank_X: Ints, ts_X: Ints) -> Ints:
     count_X = np.empty(order.size, dtype=np.int64)
     count_X[order] = place - first
     return count_X
+
+
+def _windows(store: TimelineStore, position_M: Ints, config: SequenceConfig) -> Windows:
+    """Cut the training sequences."""
+    if config.layout == "prefix":
+        return store.prefixes(position_M, max_tokens=config.max_tokens)
+    return store.windows(position_M, max_tokens=config.max_tokens, new_tokens=config.new_tokens)
 
 
 def _targets(

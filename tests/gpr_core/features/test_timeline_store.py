@@ -120,6 +120,19 @@ def test_a_window_batch_reads_the_chosen_requests() -> None:
     assert batch.seg_BT.tolist() == [[0, 0, 0, 0, 1, 1, 1]]
 
 
+def test_prefixes_are_windows_of_one_request_each() -> None:
+    store = make_store({1: "UOEIOEIOEIOEI", 2: "UEIE"})
+    positions = store.positions_of([2003, 1011, 1002])
+    windows = store.prefixes(positions, max_tokens=8)
+    assert windows.loss_M.tolist() == sorted(positions)
+    assert windows.loss_begin_W.tolist() == [0, 1, 2]
+    assert windows.loss_end_W.tolist() == [1, 2, 3]
+    batch = store.window_batch(windows, np.arange(3), windows.loss_M[:, None])
+    expected = store.prefix_batch(np.array([1002, 1011, 2003]), 8)
+    for one, two in zip(batch, expected, strict=True):
+        assert one.tolist() == two.tolist()
+
+
 def test_the_last_readout_of_a_window_equals_its_prefix() -> None:
     store = make_store({1: "UOEIOEIOEIOEI"})
     windows = store.windows(store.positions_of([1011]), max_tokens=8, new_tokens=7)

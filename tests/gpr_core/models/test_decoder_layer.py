@@ -10,7 +10,9 @@ from tests.timelines import SMALL
 def make_layer():
     """Make a layer in evaluation mode and the memory of three users with four tokens each."""
     seed_global_torch(0, "decoder")
-    return DecoderLayer(SMALL).eval(), torch.randn(3, 4, SMALL.width)
+    return DecoderLayer(SMALL, reads_memory=True, has_experts=False).eval(), torch.randn(
+        3, 4, SMALL.width
+    )
 
 
 def run(layer, memory_BTD, x_NPD, row_batch_N, visible_NT):
@@ -86,4 +88,4 @@ def test_positions_in_two_passes_equal_one_pass():
 
 
 def test_a_stack_has_the_configured_number_of_layers():
-    assert len(DecoderStack(SMALL).layers) == SMALL.ptd_layers
+    assert len(DecoderStack(SMALL, reads_memory=True, has_experts=False).layers) == SMALL.ptd_layers

@@ -146,3 +146,21 @@ def test_words_and_shapes_are_checked():
         model.read(batch._replace(thought_BRP=torch.tensor([[[8192]]])))
     with pytest.raises(ShapeError, match=r"thought_BRP has shape \[2, 1, 1\]"):
         model.read(batch._replace(thought_BRP=torch.zeros(2, 1, 1, dtype=torch.int64)))
+
+
+def test_a_model_without_memory_gets_the_mean_vector_in_its_readout():
+    knowledge, *_ = make()
+    thought_BRP = torch.tensor([[[5, 6], [7, 0]], [[0, 0], [8, 8]]])
+    readout_MD = torch.randn(3, SMALL.width)
+    added_MD = knowledge.add_to_readout(thought_BRP, ROWS, COLUMNS, readout_MD) - readout_MD
+    assert not added_MD[2].any()
+    memory_BZD, _ = knowledge(
+        thought_BRP, ROWS, COLUMNS, torch.zeros(2, 0, SMALL.width), torch.ones(3, 0).bool()
+    )
+    expected_D = torch.tanh(torch.tensor(0.1)) * memory_BZD[0, 2:4].mean(0)
+    torch.testing.assert_close(added_MD[1], expected_D)
+
+
+def test_knowledge_in_the_readout_stays_with_its_request():
+    config = dataclasses.replace(CONFIG, num_thoughts=0, generates_from_memory=False)
+    assert leak_probe(make_model(config), make_batch(*USERS), seed=0) == 0.0

@@ -110,3 +110,36 @@ def test_the_causal_mask_makes_prompts_causal():
     assert torch.equal(before[:, :2], after[:, :2])
     assert not torch.equal(run(hsd, batch, x_GD)[:, 0], run(hsd, batch, changed_GD)[:, 0])
     assert torch.equal(unpack(x_GD, groups)[0], x_GD)
+
+
+def test_the_block_of_hstu_is_the_written_one():
+    config = dataclasses.replace(PLAIN, attention="pointwise", ffn_multiple=0)
+    block, batch, x_GD = make(HSDBlock, config, "UOEIOE")
+    groups, relation = relation_of(batch)
+    with torch.no_grad():
+        block.bias.distance_HC.zero_()
+        found_TD = unpack(block(x_GD, groups, relation), groups)[0]
+        x_TD = unpack(x_GD, groups)[0]
+        width = config.width
+        q, k, v, u = (F.layer_norm(x_TD, (width,)) @ block.project.weight.T).chunk(4, dim=1)
+        q, k, v = F.silu(q), F.silu(k), F.silu(v)
+        visible_TT = segment_hybrid_mask(batch.kind_BT, batch.seg_BT)[0]
+        a_TD = F.silu(q @ k.T / width**0.5).masked_fill(~visible_TT, 0.0) @ v
+        gated_TD = F.layer_norm(a_TD, (width,)) * F.silu(u + block.gate_D)
+        torch.testing.assert_close(found_TD, x_TD + gated_TD @ block.merge.weight.T)
+    assert not any("feed_forward" in name for name, _ in block.named_parameters())
+
+
+def test_without_gate_the_block_is_a_plain_transformer_block():
+    config = dataclasses.replace(PLAIN, gated=False, ffn_multiple=0)
+    block, batch, x_GD = make(HSDBlock, config, "UOEIOE")
+    groups, relation = relation_of(batch)
+    with torch.no_grad():
+        block.bias.distance_HC.zero_()
+        found_TD = unpack(block(x_GD, groups, relation), groups)[0]
+        x_TD, width = unpack(x_GD, groups)[0], config.width
+        q, k, v = (F.layer_norm(x_TD, (width,)) @ block.project.weight.T).chunk(3, dim=1)
+        visible_TT = segment_hybrid_mask(batch.kind_BT, batch.seg_BT)[0]
+        score_TT = (q @ k.T / width**0.5).masked_fill(~visible_TT, float("-inf"))
+        expected_TD = x_TD + torch.softmax(score_TT, dim=1) @ v @ block.merge.weight.T
+    torch.testing.assert_close(found_TD, expected_TD)

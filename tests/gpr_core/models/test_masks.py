@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gpr_core.models.masks import (
+    bidirectional_peers,
     causal_mask,
     causal_peers,
     memory_mask,
@@ -90,3 +91,8 @@ def test_memory_is_the_latest_tokens_and_the_user_token_in_force():
 def test_a_long_memory_is_everything_up_to_the_readout():
     visible_MT = memory_mask(make_kinds("UOEI"), torch.tensor([0]), torch.tensor([2]), 64)
     assert rows(visible_MT[None]) == ["1110"]
+
+
+def test_bidirectional_peers_let_all_valid_tokens_see_one_another():
+    peers_BT = bidirectional_peers(make_kinds("UOE", "E"))
+    assert peers_BT.tolist() == [[2, 2, 2], [0, -2, -3]]

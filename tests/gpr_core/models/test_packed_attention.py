@@ -201,3 +201,38 @@ def test_the_bias_learns_from_visible_pairs_only():
     packed_attention(qkv_GX, bias, relation).sum().backward()
     # Only the second query has a choice: d/db of softmax weights 1/2, 1/2 times values 0, 1.
     assert bias.distance_HC.grad.tolist() == [[0.0, 0.25, -0.25]]
+
+
+def pointwise_values_and_gradients(qkv_GX, bias, relation, *, use_reference):
+    """Attend pointwise; give values and all gradients."""
+    out_GD = packed_attention(
+        qkv_GX, bias, relation, is_pointwise=True, use_reference=use_reference
+    )
+    upstream_GD = draw(*out_GD.shape, name="upstream").detach()
+    return [out_GD, *torch.autograd.grad(out_GD, [qkv_GX, *bias.parameters()], upstream_GD)]
+
+
+@pytest.mark.parametrize("mask", ["segment_hybrid", "causal"])
+def test_pointwise_attention_agrees_with_its_reference(mask):
+    *_, groups, relation = make_inputs(*LENGTHS, mask=mask)
+    qkv_GX, bias = draw(len(groups.source_G), 3 * WIDTH), make_bias()
+    fast = pointwise_values_and_gradients(qkv_GX, bias, relation, use_reference=False)
+    plain = pointwise_values_and_gradients(qkv_GX, bias, relation, use_reference=True)
+    for found, expected in zip(fast, plain, strict=True):
+        assert found.isfinite().all()
+        torch.testing.assert_close(found, expected, atol=2e-4, rtol=1e-4)
+
+
+def test_pointwise_weights_are_silu_of_each_visible_score():
+    *_, groups, relation = make_inputs(3, mask="causal")
+    qkv_GX, bias = draw(3, 3 * WIDTH), make_bias()
+    out_BTD = unpack(packed_attention(qkv_GX, bias, relation, is_pointwise=True), groups)
+    grid_TX = unpack(qkv_GX, groups)[0]
+    query_TE, key_TE, value_TE = (part[:, : WIDTH // HEADS] for part in grid_TX.chunk(3, dim=1))
+    table_TT = bias.by_pair(relation.bundles[0])[0, 0]
+    expected_E = sum(
+        torch.nn.functional.silu(query_TE[1] @ key_TE[seen] / 2.0 + table_TT[1, seen])
+        * value_TE[seen]
+        for seen in range(2)
+    )
+    torch.testing.assert_close(out_BTD[0, 1, : WIDTH // HEADS], expected_E)
