@@ -24,6 +24,7 @@ from benchmarks.table2_rows import (
     count_parameters,
     table_rows,
 )
+from gpr_core.baselines.item_knn import ItemKnn
 from gpr_core.baselines.popularity import Popularity
 from gpr_core.baselines.repeat_last import repeat_last_scores
 from gpr_core.baselines.transitions import LastItemTransitions
@@ -34,7 +35,6 @@ from gpr_core.evaluation.ranked_ads import NO_AD, RankedAds, check_distinct, top
 from gpr_core.evaluation.retrieval import ad_positions, path_positions
 from gpr_core.generation.config import BeamConfig
 from gpr_core.models.gpr import GPR
-from gpr_core.sequential.floors import ItemKnnFloor
 from gpr_core.sequential.methods import TRAINED, Problem
 from gpr_core.sequential.ranking import Ranker
 from gpr_core.sequential.sequences import Histories, SequenceData
@@ -167,11 +167,10 @@ def _floor(day: StudyDay, name: str) -> Callable[[Ints], Scores]:
     """Fit a floor on what was shown before the day; it scores recent exposures [B, H]."""
     next_day, config = day.next_day, day.params.evaluation
     known = next_day.exposures.before(day.cutoff_ts)
-    num_ads = next_day.catalog.catalog.trie.num_ads
     popularity = Popularity.fit(
         known.rank_M,
         known.ts_M,
-        num_ads=num_ads,
+        num_ads=next_day.catalog.catalog.trie.num_ads,
         cutoff_ts=day.cutoff_ts,
         half_life_days=config.popularity_half_life_days,
     )
@@ -187,7 +186,7 @@ def _floor(day: StudyDay, name: str) -> Callable[[Ints], Scores]:
             prior=popularity,
             window=config.transition_window,
         ).score
-    return partial(_score_by_history, ItemKnnFloor(_histories(known.user_M, known.rank_M), num_ads))
+    return ItemKnn.fit(known.user_M, known.rank_M, prior=popularity).score
 
 
 def _score_by_history(ranker: Ranker, recent_BH: Ints) -> Scores:

@@ -11,7 +11,7 @@ from gpr_core.evaluation.verdict import Comparison, Evidence
 
 CANDIDATE = "hepo"
 
-_COMPARED_WITH = ("champion", "vaft", "mtp", "popularity", "transitions", "repeat_last")
+_COMPARED_WITH = ("champion", "vaft", "mtp", "popularity", "transitions", "repeat_last", "item_knn")
 
 
 def headline(params: EvaluationConfig) -> str:

@@ -44,6 +44,7 @@ METHODS: tuple[Method, ...] = (
     Method("popularity", "Popularity", is_floor=True),
     Method("transitions", "Transitions", is_floor=True),
     Method("repeat_last", "Repeat last", is_floor=True),
+    Method("item_knn", "Item-kNN", is_floor=True),
 )
 
 _VALUE_METRICS: tuple[Metric, ...] = (

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from gpr_core.baselines.item_knn import ItemKnn
 from gpr_core.baselines.popularity import Popularity
 from gpr_core.baselines.repeat_last import repeat_last_scores
 from gpr_core.baselines.transitions import LastItemTransitions
@@ -201,6 +202,7 @@ def floor_proposals(
         "popularity": lambda recent: popularity.score(len(recent)),
         "transitions": transitions.score,
         "repeat_last": lambda recent: repeat_last_scores(recent, popularity),
+        "item_knn": ItemKnn.fit(known.user_M, known.rank_M, prior=popularity).score,
     }
     longest = max(config.hit_rate_ks[-1], config.value_candidates)
     proposals = {}

@@ -4,15 +4,14 @@ Letters: M interactions, A items, B users.
 """
 
 import numpy as np
-from scipy import sparse
 
+from gpr_core.baselines.item_knn import ItemKnn
 from gpr_core.baselines.popularity import Popularity
 from gpr_core.baselines.transitions import LastItemTransitions
 from gpr_core.sequential.ranking import Scores
 from gpr_core.sequential.sequences import Histories
 
 _WINDOW = 3
-_RECENCY = 0.8
 
 
 class PopularityFloor:
@@ -96,22 +95,14 @@ class TransitionFloor:
 class ItemKnnFloor:
     """Items that share users with the user's items, latest items counting most.
 
-    Similarity is the cosine of the sets of users of two items.
-
     Args:
         train: Training sequences.
         num_items: Items A.
     """
 
     def __init__(self, train: Histories, num_items: int) -> None:
-        ones_M = np.ones(len(train.item_M))
-        seen_UA = sparse.csr_matrix(
-            (ones_M, (train.users, train.item_M)), shape=(len(train), num_items)
-        )
-        seen_UA.data[:] = 1.0
-        norm_A = np.sqrt(np.asarray(seen_UA.sum(0)).ravel())
-        unit_UA = seen_UA @ sparse.diags(1 / np.maximum(norm_A, 1.0))
-        self._similar_AA = (unit_UA.T @ unit_UA).tocsr()
+        prior = count_items(train, num_items)
+        self._neighbours = ItemKnn.fit(train.users, train.item_M, prior=prior)
 
     def score(self, history: Histories) -> Scores:
         """Score every item by its similarity to each user's items.
@@ -122,13 +113,11 @@ class ItemKnnFloor:
         Returns:
             [B, A] float32.
         """
-        age_M = np.repeat(history.lengths, history.lengths) - 1 - history.positions
-        shape = (len(history), self._similar_AA.shape[0])
-        weight_BA = sparse.csr_matrix(
-            (_RECENCY**age_M, (history.users, history.item_M)), shape=shape
-        )
-        scores: Scores = (weight_BA @ self._similar_AA).toarray().astype(np.float32)
-        return scores
+        item_BT = history.latest(int(history.lengths.max(initial=1)))
+        place_BT = history.lengths[:, None] - 1 - np.arange(item_BT.shape[1])
+        latest_first_BT = np.take_along_axis(item_BT, np.maximum(place_BT, 0), axis=1)
+        recent_BT = np.where(place_BT >= 0, latest_first_BT, -1)
+        return self._neighbours.score(recent_BT).astype(np.float32)
 
 
 def count_items(train: Histories, num_items: int) -> Popularity:

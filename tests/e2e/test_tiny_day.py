@@ -35,7 +35,7 @@ def test_the_policy_beats_popularity_with_its_interval(evaluation):
 
 def test_every_method_stands_beside_all_three_floors(evaluation):
     metrics = json.loads((evaluation / "metrics.json").read_text())
-    for method in ("mtp", "vaft", "hepo", "popularity", "transitions", "repeat_last"):
+    for method in ("mtp", "vaft", "hepo", "popularity", "transitions", "repeat_last", "item_knn"):
         for metric in ("HR_ad@10", "no_repeat_HR_ad@10", "ndcg", "opr", "final_value_mean"):
             assert metrics[f"{method}/{metric}"]["n"] > 0
 

@@ -100,7 +100,15 @@ def test_policies_and_floors_are_in_one_table(judged):
     with (folder_of(context) / "tables" / "retrieval.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     methods = list(dict.fromkeys(row["method"] for row in rows))
-    assert methods == ["hepo", "vaft", "mtp", "popularity", "transitions", "repeat_last"]
+    assert methods == [
+        "hepo",
+        "vaft",
+        "mtp",
+        "popularity",
+        "transitions",
+        "repeat_last",
+        "item_knn",
+    ]
     assert {row["metric"] for row in rows} == {
         f"{name}@{k}" for name in ("HR_ad", "HR_path", "no_repeat_HR_ad") for k in (1, 10)
     }

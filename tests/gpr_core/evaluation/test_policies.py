@@ -136,7 +136,7 @@ def test_a_policy_of_another_tokenizer_is_refused(mini_day, day):
 
 def test_floors_are_legal_distinct_and_full(day, pool, popularity):
     floors = floor_proposals(day, pool, PARAMS, cutoff_ts=CUTOFF, popularity=popularity)
-    assert list(floors) == ["popularity", "transitions", "repeat_last"]
+    assert list(floors) == ["popularity", "transitions", "repeat_last", "item_knn"]
     for name, offer in floors.items():
         check_distinct(name, offer.retrieval)
         assert_legal(offer.retrieval, day.eligible_BA)
