@@ -4,6 +4,9 @@ The decoder input of head j is [thoughts, refined, bos_j, E_1[z_1], .., E_{L-1}[
 and refined token come first and see no head: they are computed once per readout and shared. Where
 they are switched off, the sequence starts with bos.
 
+With lazy layers, the first layers run once for all levels of a readout and head, blind to the codes
+chosen before; a code is mixed in behind them (GR4AD), so that a prefix costs the remaining layers.
+
 Letters: B users, T memory tokens, D width, H attention heads, E head width, J heads, K thinking
 tokens, L levels, M flat rows (readouts), N flat rows (prefixes), P positions or codes of a prefix,
 S shared positions, U distinct prefixes, V codes, X readout-head pairs.
@@ -12,10 +15,11 @@ S shared positions, U distinct prefixes, V codes, X readout-head pairs.
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gpr_core.models.config import ModelConfig
-from gpr_core.models.decoder_layer import DecoderStack, KeyValue, access_memory
+from gpr_core.models.decoder_layer import DecoderStack, KeyValue, MemoryAccess, access_memory
 from gpr_core.models.inputs import CodeEmbedding
 from gpr_core.models.token_aware import apply_by_kind
 
@@ -32,6 +36,8 @@ class DecoderStart(NamedTuple):
             readout.
         bos: Per layer, keys and values at bos, one row per readout and head, in (m, j) order.
         hidden_XD: [M * J, D] float, hidden states at bos; they predict level 1.
+        lazy_XPD: [M * J, L - 1, D] float, states of the later levels behind the lazy layers; None
+            without lazy layers.
     """
 
     memory: tuple[KeyValue | None, ...]
@@ -41,6 +47,7 @@ class DecoderStart(NamedTuple):
     shared: tuple[KeyValue, ...]
     bos: tuple[KeyValue, ...]
     hidden_XD: Tensor
+    lazy_XPD: Tensor | None
 
 
 class _Level(NamedTuple):
@@ -48,10 +55,12 @@ class _Level(NamedTuple):
 
     Attributes:
         row_U: [U] int64, readout of each.
+        node_U: [U] int64, readout and head of each, readout * J + head.
         past: Per layer, keys and values of all its positions.
     """
 
     row_U: Tensor
+    node_U: Tensor
     past: tuple[KeyValue, ...]
 
 
@@ -82,6 +91,10 @@ class CodeDecoder(nn.Module):
         self.decoder = DecoderStack(
             config, reads_memory=config.generates_from_memory, has_experts=True
         )
+        self.num_lazy = config.lazy_layers
+        if self.num_lazy:
+            self.mix_code = nn.Linear(width, width, bias=False)
+            self.mix_both = nn.Linear(2 * width, width, bias=False)
         self.norm = nn.LayerNorm(width)
         self.project_out_JDD = nn.Parameter(
             torch.empty(heads, width, width).uniform_(-scale, scale)
@@ -119,16 +132,19 @@ class CodeDecoder(nn.Module):
             memories.append(memory)
             shared.append(KeyValue(*(part[:, :, : len(self.slot_SD)] for part in own)))
             bos.append(KeyValue(*(self._bos_rows(part) for part in own)))
-        hidden_XD = x_MPD[:, len(self.slot_SD) :].flatten(0, 1)
-        return DecoderStart(
+        start = DecoderStart(
             tuple(memories),
             len(memory_BTD),
             row_batch_M,
             visible_MT,
             tuple(shared),
             tuple(bos),
-            hidden_XD,
+            x_MPD[:, len(self.slot_SD) :].flatten(0, 1),
+            None,
         )
+        if not self.num_lazy:
+            return start
+        return start._replace(lazy_XPD=self._run_lazy_layers(start, bos_MJD + self.head_JD))
 
     def hidden(
         self,
@@ -158,10 +174,14 @@ class CodeDecoder(nn.Module):
             child_U, node_N = torch.unique(
                 node_N * size + codes_NP[:, position], return_inverse=True
             )
-            embedded_UPD = codes.level(position).index_select(0, child_U % size)[:, None]
-            level, hidden_UD = self._descend(
-                start, level, child_U // size, embedded_UPD + self.level_PD[position]
-            )
+            code_UD = codes.level(position).index_select(0, child_U % size)
+            parent_U = child_U // size
+            if start.lazy_XPD is None:
+                x_UD = code_UD + self.level_PD[position]
+            else:
+                root_U = level.node_U.index_select(0, parent_U)
+                x_UD = self._mix(start.lazy_XPD[root_U, position], code_UD)
+            level, hidden_UD = self._descend(start, level, parent_U, x_UD[:, None])
             found.append(hidden_UD.index_select(0, node_N))
         return found
 
@@ -186,11 +206,41 @@ class CodeDecoder(nn.Module):
         logits_NV: Tensor = projected_ND.index_select(0, back_N) @ table_VD.T
         return logits_NV
 
+    def lazy_loss(
+        self, start: DecoderStart, paths_MJL: Tensor, ok_MJ: Tensor, codes: CodeEmbedding
+    ) -> Tensor:
+        """Teach the lazy layers what the codes of later levels are, whatever comes before them.
+
+        Args:
+            start: What the prefixes share.
+            paths_MJL: [M, J, L] int64, target paths.
+            ok_MJ: [M, J] bool, whether there is a target.
+            codes: Code tables.
+
+        Returns:
+            Scalar, mean cross-entropy over targets and levels 2..L; 0 without lazy layers.
+
+        Source:
+            Specification 3.6.3 (auxiliary code loss of GR4AD).
+        """
+        row_X = ok_MJ.flatten().nonzero()[:, 0]
+        if start.lazy_XPD is None or not len(row_X):
+            return start.hidden_XD.new_zeros(())
+        target_XL = paths_MJL.flatten(0, 1).index_select(0, row_X)
+        lazy_XPD = start.lazy_XPD.index_select(0, row_X)
+        losses = []
+        for position in range(lazy_XPD.shape[1]):
+            table_VD = codes.level(position + 1)
+            logits_XV = self.logits(lazy_XPD[:, position], row_X % self.num_heads, table_VD)
+            losses.append(F.cross_entropy(logits_XV, target_XL[:, position + 1]))
+        return torch.stack(losses).mean()
+
     def _roots(self, start: DecoderStart) -> "_Level":
         """Make the level of empty prefixes: one node per readout and head."""
         num_rows = len(start.row_batch_M)
         row_X = torch.arange(num_rows, device=start.row_batch_M.device)
         row_X = row_X.repeat_interleave(self.num_heads)
+        node_X = torch.arange(len(row_X), device=row_X.device)
         past = tuple(
             KeyValue(
                 *(
@@ -200,20 +250,49 @@ class CodeDecoder(nn.Module):
             )
             for shared, bos in zip(start.shared, start.bos, strict=True)
         )
-        return _Level(row_X, past)
+        return _Level(row_X, node_X, past)
+
+    def _run_lazy_layers(self, start: DecoderStart, bos_MJD: Tensor) -> Tensor:
+        """Run the first layers for the later levels, without any code: [M * J, L - 1, D]."""
+        roots = self._roots(start)
+        access = self._access(start, roots.row_U)
+        x_XPD = bos_MJD.flatten(0, 1)[:, None] + self.level_PD
+        levels, seen = len(self.level_PD), roots.past[0].key_NHSE.shape[2]
+        before_PS = torch.ones(levels, seen, dtype=torch.bool, device=x_XPD.device)
+        mask_PS = torch.cat([before_PS, before_PS.new_ones(levels, levels).tril()], dim=1)
+        for idx, layer in enumerate(self.decoder.layers[: self.num_lazy]):
+            x_XPD, _ = layer(
+                x_XPD,
+                mask_PS=mask_PS,
+                past=roots.past[idx],
+                memory=start.memory[idx],
+                access=access,
+            )
+        return x_XPD
+
+    def _mix(self, lazy_UD: Tensor, code_UD: Tensor) -> Tensor:
+        """Mix the code chosen last into a state that knows none."""
+        both_UX = torch.cat([lazy_UD * self.mix_code(code_UD), code_UD], dim=1)
+        mixed_UD: Tensor = self.mix_both(both_UX)
+        return mixed_UD
+
+    def _access(self, start: DecoderStart, row_U: Tensor) -> MemoryAccess:
+        """Say what the memory of each readout is, once per row."""
+        return access_memory(
+            start.row_batch_M.index_select(0, row_U),
+            start.visible_MT.index_select(0, row_U),
+            start.num_users,
+        )
 
     def _descend(
         self, start: DecoderStart, parents: "_Level", parent_U: Tensor, x_UPD: Tensor
     ) -> tuple["_Level", Tensor]:
         """Run one more code: the level of the children, and their hidden states [U, D]."""
         row_U = parents.row_U.index_select(0, parent_U)
-        access = access_memory(
-            start.row_batch_M.index_select(0, row_U),
-            start.visible_MT.index_select(0, row_U),
-            start.num_users,
-        )
-        pasts = []
-        for idx, layer in enumerate(self.decoder.layers):
+        access = self._access(start, row_U)
+        # No later position looks at what the lazy layers would have made of a code.
+        pasts = list(parents.past[: self.num_lazy])
+        for idx, layer in enumerate(self.decoder.layers[self.num_lazy :], start=self.num_lazy):
             past = KeyValue(*(part.index_select(0, parent_U) for part in parents.past[idx]))
             everything = torch.ones(
                 1, past.key_NHSE.shape[2] + 1, dtype=torch.bool, device=x_UPD.device
@@ -222,7 +301,8 @@ class CodeDecoder(nn.Module):
                 x_UPD, mask_PS=everything, past=past, memory=start.memory[idx], access=access
             )
             pasts.append(seen)
-        return _Level(row_U, tuple(pasts)), x_UPD[:, 0]
+        node_U = parents.node_U.index_select(0, parent_U)
+        return _Level(row_U, node_U, tuple(pasts)), x_UPD[:, 0]
 
     def _start_mask(self, num_shared: int, device: torch.device) -> Tensor:
         """Let shared positions see the past, and each bos the shared positions and itself."""

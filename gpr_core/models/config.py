@@ -44,12 +44,18 @@ class RefiningConfig:
     """Noise levels S that the denoiser is trained on. >= 1."""
     sampling_steps: int = 4
     """Calls of the denoiser per refined token; in [1, noise_levels]."""
+    guidance: float = 1.0
+    """How far a guess is moved away from that without condition; 1 is no guidance, more follows
+    the condition more closely and costs another call. >= 1."""
+    start: Literal["noise", "hypothesis"] = "noise"
+    """What is denoised: noise, or the last thought under half of it (DiffuReason)."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
         check_range("layers", self.layers, 1, 64)
         check_range("noise_levels", self.noise_levels, 1, 10_000)
         check_range("sampling_steps", self.sampling_steps, 1, self.noise_levels)
+        check_range("guidance", self.guidance, 1.0, 100.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +139,9 @@ class ModelConfig:
     """Repeated application of shared blocks of the sequence-wise decoder."""
     refine: RefiningConfig = field(default_factory=RefiningConfig)
     """Refining of the thoughts before generation."""
+    lazy_layers: int = 0
+    """Layers of code generation that run once for all levels, without the codes chosen before
+    (GR4AD: 6 of 9); below `ptd_layers`."""
     experts: ExpertsConfig = field(default_factory=ExpertsConfig)
     """Experts of code generation."""
 
@@ -143,6 +152,7 @@ class ModelConfig:
             ("attention_heads", 1, 64),
             ("hsd_layers", 1, 64),
             ("ptd_layers", 1, 64),
+            ("lazy_layers", 0, self.ptd_layers - 1),
             ("ffn_multiple", 0, 64),
             ("decoder_ffn_multiple", 1, 64),
             ("num_thoughts", 0, 64),

@@ -25,6 +25,8 @@ from gpr_core.models.feed_forward import FeedForward
 
 _OFFSET = 0.008
 _MAX_BETA = 0.999
+# Share of the training rows without condition, from which guidance knows what it moves away from.
+_CONDITION_DROPOUT = 0.1
 _MAX_WEIGHT = 5.0
 _TIME_PERIOD = 10_000.0
 
@@ -99,6 +101,7 @@ class DiffusionRefining(nn.Module):
         width, refine = config.width, config.refine
         self.num_levels = refine.noise_levels
         self.sampling_steps = refine.sampling_steps
+        self.guidance, self.starts_from_thought = refine.guidance, refine.start == "hypothesis"
         self.register_buffer("signal_S", cosine_schedule(self.num_levels), persistent=False)
         # Policies with one version see the same noise at the same request, whatever their weights.
         self.register_buffer("noise_version", torch.zeros((), dtype=torch.int64))
@@ -119,13 +122,19 @@ class DiffusionRefining(nn.Module):
         Returns:
             [M, D] float. Gradient flows through the last call of the denoiser only.
         """
-        levels = torch.linspace(self.num_levels, 0, self.sampling_steps + 1).round().long().tolist()
-        x_MD = self.start_noise(request_key_M, intent_MD)
+        x_MD, first = self.start_noise(request_key_M, intent_MD), self.num_levels
         with torch.no_grad():
+            if self.starts_from_thought:
+                # Under all of the noise nothing would be left of the thought.
+                first = max(self.num_levels // 2, self.sampling_steps)
+                hypothesis_MD = torch.cat([intent_MD[:, None], thought_MKD], dim=1)[:, -1]
+                level_M = torch.full_like(request_key_M, first)
+                x_MD = self.noise(self.clean(hypothesis_MD), level_M, x_MD)
+            levels = torch.linspace(first, 0, self.sampling_steps + 1).round().long().tolist()
             for level, lower in pairwise(levels[:-1]):
                 x_MD = self._step_down(x_MD, level, lower, intent_MD, thought_MKD)
         level_M = torch.full_like(request_key_M, levels[-2])
-        return self.denoise(x_MD, level_M, intent_MD, thought_MKD)
+        return self._guess(x_MD, level_M, intent_MD, thought_MKD)
 
     def loss(self, thought_MKD: Tensor, intent_MD: Tensor, target_MD: Tensor) -> Tensor:
         """Denoise noised targets; levels and noise come from torch's global stream.
@@ -141,6 +150,9 @@ class DiffusionRefining(nn.Module):
         x0_MD = self.clean(target_MD)
         level_M = torch.randint(1, self.num_levels + 1, x0_MD.shape[:1], device=x0_MD.device)
         noised_MD = self.noise(x0_MD, level_M, torch.randn_like(x0_MD))
+        if self.guidance > 1:
+            is_kept_M1 = torch.rand(len(x0_MD), 1, device=x0_MD.device) >= _CONDITION_DROPOUT
+            intent_MD, thought_MKD = intent_MD * is_kept_M1, thought_MKD * is_kept_M1[:, None]
         found_MD = self.denoise(noised_MD, level_M, intent_MD, thought_MKD)
         return (self.weight(level_M) * (x0_MD - found_MD).square().mean(dim=1)).mean()
 
@@ -220,12 +232,22 @@ class DiffusionRefining(nn.Module):
         drawn_MD = keyed_normal(int(self.noise_version), "refining", key_M1, column_D)
         return torch.from_numpy(drawn_MD).to(like_MD)
 
+    def _guess(
+        self, x_MD: Tensor, level_M: Tensor, intent_MD: Tensor, thought_MKD: Tensor
+    ) -> Tensor:
+        """Guess the signal, moved away from the guess without condition if there is guidance."""
+        found_MD = self.denoise(x_MD, level_M, intent_MD, thought_MKD)
+        if self.guidance == 1:
+            return found_MD
+        free_MD = self.denoise(x_MD, level_M, intent_MD * 0.0, thought_MKD * 0.0)
+        return free_MD + self.guidance * (found_MD - free_MD)
+
     def _step_down(
         self, x_MD: Tensor, level: int, lower: int, intent_MD: Tensor, thought_MKD: Tensor
     ) -> Tensor:
         """Take one deterministic DDIM step from a noise level to a lower one."""
         level_M = torch.full(x_MD.shape[:1], level, device=x_MD.device)
-        x0_MD = self.denoise(x_MD, level_M, intent_MD, thought_MKD)
+        x0_MD = self._guess(x_MD, level_M, intent_MD, thought_MKD)
         signal_M1 = self._signal(level_M)[:, None]
         noise_MD = (x_MD - signal_M1.sqrt() * x0_MD) / (1 - signal_M1).sqrt()
         return self.noise(x0_MD, torch.full_like(level_M, lower), noise_MD)

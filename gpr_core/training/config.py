@@ -153,10 +153,12 @@ class PartLossConfig:
     >= 0."""
     denoising: float = 0.1
     """Refining by diffusion: error of denoised targets. >= 0."""
+    lazy_code: float = 0.1
+    """Lazy layers of code generation: cross-entropy of the later codes. >= 0."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for name in ("router_balance", "router_z", "router_selection", "denoising"):
+        for name in ("router_balance", "router_z", "router_selection", "denoising", "lazy_code"):
             check_range(name, getattr(self, name), 0.0, 1e6)
 
 

@@ -2,7 +2,7 @@
 
 Letters: R recursions.
 
-Source: specification 3.4 (router losses) and 3.6.2 (denoising).
+Source: specification 3.4 (router losses), 3.6.2 (denoising) and 3.6.3 (lazy decoder).
 """
 
 from collections.abc import Mapping
@@ -33,6 +33,10 @@ def part_losses(model: GPR, state: ReadoutState, batch: TrainBatch) -> dict[str,
         losses["router_selection"] = state.routing.selection_loss
     if model.config.refine.kind == "diffusion":
         losses["denoising"] = model.denoising_loss(state, batch.path_MJL[:, 0])
+    if model.config.lazy_layers:
+        losses["lazy_code"] = model.ptd.generate.lazy_loss(
+            state.intent.start, batch.path_MJL, batch.ok_MJ, model.codes
+        )
     return losses
 
 
@@ -68,6 +72,8 @@ def part_columns(config: ModelConfig) -> tuple[str, ...]:
         columns += ["router_agreement"]
     if config.refine.kind == "diffusion":
         columns += ["denoising_loss"]
+    if config.lazy_layers:
+        columns += ["lazy_code_loss"]
     return tuple(columns)
 
 

@@ -1,9 +1,11 @@
 """Tests of the parallel prediction heads."""
 
+import dataclasses
+
 import torch
 
 from gpr_core.models.code_decoder import CodeDecoder
-from gpr_core.models.decoder_layer import access_memory
+from gpr_core.models.decoder_layer import KeyValue, access_memory
 from gpr_core.models.inputs import CodeEmbedding
 from gpr_core.support.seeding import seed_global_torch
 from tests.timelines import SIZES, SMALL
@@ -113,3 +115,77 @@ def test_logits_use_the_projection_of_the_head_and_the_embeddings_of_the_codes()
             normed_D = decoder.norm(hidden_ND[row])
             expected = table_VD @ (normed_D @ decoder.project_out_JDD[head])
             torch.testing.assert_close(found[row], expected, atol=1e-5, rtol=1e-5)
+
+
+LAZY = dataclasses.replace(SMALL, lazy_layers=1, dropout=0.0)
+
+
+def lazy_pair():
+    """Start a lazy decoder and the plain one with the same weights, on the same inputs."""
+    plain, condition, memory_BTD = make_inputs()
+    lazy = CodeDecoder(LAZY, len(SIZES)).eval()
+    missing = lazy.load_state_dict(plain.state_dict(), strict=False).missing_keys
+    assert sorted(missing) == ["mix_both.weight", "mix_code.weight"]
+    row_batch_M, visible_MT = torch.tensor([0, 1]), torch.ones(2, 3, dtype=torch.bool)
+    starts = [
+        decoder.start(condition, memory_BTD, row_batch_M, visible_MT) for decoder in (plain, lazy)
+    ]
+    return lazy, *starts
+
+
+def test_level_1_of_a_lazy_decoder_is_that_of_the_plain_one_bit_by_bit():
+    _, plain_start, lazy_start = lazy_pair()
+    assert plain_start.lazy_XPD is None
+    assert lazy_start.lazy_XPD.shape == (2 * HEADS, len(SIZES) - 1, SMALL.width)
+    assert torch.equal(lazy_start.hidden_XD, plain_start.hidden_XD)
+
+
+def test_lazy_layers_run_once_and_codes_enter_behind_them(monkeypatch):
+    decoder, _, start = lazy_pair()
+    codes = CodeEmbedding(SIZES, SMALL.width)
+    first, second = decoder.decoder.layers
+    monkeypatch.setattr(first, "forward", None)
+    rows, heads = torch.tensor([0, 1]), torch.tensor([1, 0])
+    codes_NP = torch.tensor([[3, 0], [1, 2]])
+    found = decoder.hidden(start, rows, heads, codes_NP, codes)
+    code_ND = codes.level(0)[codes_NP[:, 0]]
+    lazy_ND = start.lazy_XPD[rows * HEADS + heads, 0]
+    mixed_ND = decoder.mix_both(torch.cat([lazy_ND * decoder.mix_code(code_ND), code_ND], dim=1))
+    roots = decoder._roots(start)
+    past = KeyValue(*(part[rows * HEADS + heads] for part in roots.past[1]))
+    expected_NPD, _ = second(
+        mixed_ND[:, None],
+        mask_PS=torch.ones(1, past.key_NHSE.shape[2] + 1, dtype=torch.bool),
+        past=past,
+        memory=start.memory[1],
+        access=access_memory(rows, torch.ones(2, 3, dtype=torch.bool), 2),
+    )
+    torch.testing.assert_close(found[1], expected_NPD[:, 0])
+    assert not torch.equal(found[1][0], found[2][0])
+
+
+def test_a_longer_prefix_of_a_lazy_decoder_keeps_the_states_of_a_shorter_one():
+    decoder, _, start = lazy_pair()
+    codes = CodeEmbedding(SIZES, SMALL.width)
+    rows, heads = torch.tensor([1, 0, 1]), torch.tensor([1, 0, 0])
+    codes_NP = torch.tensor([[3, 0], [1, 2], [1, 2]])
+    long = decoder.hidden(start, rows, heads, codes_NP, codes)
+    short = decoder.hidden(start, rows, heads, codes_NP[:, :1], codes)
+    torch.testing.assert_close(long[:2], short, atol=1e-6, rtol=0)
+
+
+def test_the_lazy_loss_is_the_cross_entropy_of_later_codes_of_real_targets():
+    decoder, plain_start, start = lazy_pair()
+    codes = CodeEmbedding(SIZES, SMALL.width)
+    paths_MJL = torch.tensor([[[1, 2, 3], [0, 0, 0]], [[2, 1, 4], [3, 0, 1]]])
+    ok_MJ = torch.tensor([[True, False], [False, True]])
+    loss = decoder.lazy_loss(start, paths_MJL, ok_MJ, codes)
+    expected = []
+    for node, head, path in ((0, 0, (1, 2, 3)), (3, 1, (3, 0, 1))):
+        for level in (1, 2):
+            state_D = decoder.norm(start.lazy_XPD[node, level - 1])
+            logit_V = codes.level(level) @ (state_D @ decoder.project_out_JDD[head])
+            expected.append(-torch.log_softmax(logit_V, dim=0)[path[level]])
+    torch.testing.assert_close(loss, torch.stack(expected).mean())
+    assert decoder.lazy_loss(start, paths_MJL, ok_MJ & False, codes) == 0
+    assert decoder.lazy_loss(plain_start, paths_MJL, ok_MJ, codes) == 0

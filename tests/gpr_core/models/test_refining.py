@@ -165,3 +165,51 @@ def test_without_diffusion_there_is_no_denoising_loss():
 def test_more_sampling_steps_than_levels_are_refused():
     with pytest.raises(ConfigError, match="sampling_steps is 9, expected a value in"):
         RefiningConfig(noise_levels=8, sampling_steps=9)
+
+
+def guided(**changes):
+    """Make a module with other parameters of refining."""
+    refine = RefiningConfig(kind="diffusion", **changes)
+    return make(config=dataclasses.replace(CONFIG, refine=refine))
+
+
+def test_guidance_moves_the_guess_away_from_the_one_without_condition():
+    refining, thought_MKD, intent_MD, _ = guided(guidance=3.0)
+    x_MD, level_M = torch.randn(6, WIDTH), torch.full((6,), 20)
+    free_MD = refining.denoise(x_MD, level_M, intent_MD * 0, thought_MKD * 0)
+    bound_MD = refining.denoise(x_MD, level_M, intent_MD, thought_MKD)
+    torch.testing.assert_close(
+        refining._guess(x_MD, level_M, intent_MD, thought_MKD), 3.0 * bound_MD - 2.0 * free_MD
+    )
+
+
+def test_with_guidance_some_rows_are_trained_without_condition(monkeypatch):
+    refining, thought_MKD, intent_MD, _ = guided(guidance=2.0)
+    seen = {}
+    monkeypatch.setattr(
+        refining,
+        "denoise",
+        lambda x_MD, _, intent_MD, thought_MKD: seen.update(c=intent_MD, t=thought_MKD) or x_MD,
+    )
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: torch.tensor([[0.05], *[[0.5]] * 5]))
+    refining.loss(thought_MKD, intent_MD, torch.randn(6, WIDTH))
+    assert not seen["c"][0].any()
+    assert not seen["t"][0].any()
+    assert torch.equal(seen["c"][1:], intent_MD[1:])
+
+
+@pytest.mark.parametrize("slots", [SLOTS, 0])
+def test_the_hypothesis_is_the_last_thought_under_half_of_the_noise(slots, monkeypatch):
+    refining, thought_MKD, intent_MD, key_M = guided(start="hypothesis", sampling_steps=1)
+    thought_MKD = thought_MKD[:, :slots]
+    seen = []
+    monkeypatch.setattr(
+        refining, "denoise", lambda x_MD, level_M, *_: seen.append((x_MD, level_M)) or x_MD
+    )
+    refining(thought_MKD, intent_MD, key_M)
+    [(x_MD, level_M)] = seen
+    last_MD = thought_MKD[:, -1] if slots else intent_MD
+    noise_MD = refining.start_noise(key_M, intent_MD)
+    assert level_M.tolist() == [25] * 6
+    torch.testing.assert_close(x_MD, refining.noise(refining.clean(last_MD), level_M, noise_MD))
+    assert not x_MD.requires_grad

@@ -53,6 +53,7 @@ def test_every_part_of_gpr_differs_from_hstu():
         "memory_tokens",
         "dropout",
         "experts",
+        "lazy_layers",
     }
 
 

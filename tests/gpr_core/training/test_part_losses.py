@@ -98,3 +98,14 @@ SMALLEST = ModelConfig(
 def test_training_uses_all_depths():
     last = trained(SMALLEST, 40)[-1]
     assert min(last["depth_share_1"], last["depth_share_2"]) > 0.1
+
+
+def test_lazy_layers_bring_the_loss_of_later_codes():
+    config = dataclasses.replace(SMALL, lazy_layers=1, dropout=0.0)
+    model = make_model(config)
+    state = model.read(make_batch("UOE"))
+    targets = SimpleNamespace(**vars(TARGETS), ok_MJ=torch.tensor([[True, False]]))
+    losses = part_losses(model, state, targets)
+    assert list(losses) == ["lazy_code"]
+    assert float(losses["lazy_code"].detach()) > 0
+    assert tuple(part_numbers(losses, state)) == part_columns(config) == ("lazy_code_loss",)
