@@ -17,7 +17,7 @@ FLOORS = ("popularity", "repeat_last", "transitions", "item_knn")
 ITEM_ID_ROWS = ("sasrec_softmax", "sasrec_sampled")
 DECODING_ROW = "hstu+value_guided_decoding"
 
-_TABLES = ("codes.table_VD", "inputs.field_VD", "inputs.kind_KD", "knowledge.word_VD")
+_TABLES = ("codes.table_VE", "inputs.field_VE", "inputs.kind_KD", "knowledge.word_VD")
 _WIDTH, _HEADS = 32, 2
 # An encoder-decoder reads the history anew for every request; with one pass where the others make
 # several it has seen fewer targets and read more tokens than they have.

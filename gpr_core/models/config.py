@@ -91,6 +91,9 @@ class ModelConfig:
 
     width: int = 64
     """Width D of token embeddings, hidden states and intent; a multiple of `attention_heads`."""
+    table_width: int = 0
+    """Width of the look-up tables of codes and fields, from which a matrix makes `width`; 0 is
+    `width` itself. A large model need not have large tables."""
     attention_heads: int = 4
     """Attention heads H of every attention."""
     hsd_layers: int = 4
@@ -149,6 +152,7 @@ class ModelConfig:
         """Check ranges and the combination of width and heads."""
         for name, low, high in (
             ("width", 4, 4096),
+            ("table_width", 0, 4096),
             ("attention_heads", 1, 64),
             ("hsd_layers", 1, 64),
             ("ptd_layers", 1, 64),

@@ -85,8 +85,9 @@ class GPR(nn.Module):
             check_range(f"codebook_sizes[{level}]", size, 1, 32767)
         self.config = config
         self.codebook_sizes = tuple(int(size) for size in codebook_sizes)
-        self.codes = CodeEmbedding(self.codebook_sizes, config.width)
-        self.inputs = TokenInputs(self.codebook_sizes, config.width)
+        sizes, table_width = self.codebook_sizes, config.table_width or None
+        self.codes = CodeEmbedding(sizes, config.width, table_width)
+        self.inputs = TokenInputs(sizes, config.width, table_width)
         self.hsd = HSD(config) if config.recursion.router == "none" else RecursiveHSD(config)
         self.knowledge = ExternalKnowledge(config) if config.knowledge_vectors else None
         self.ptd = PTD(config, len(self.codebook_sizes))
@@ -231,8 +232,8 @@ class GPR(nn.Module):
         check_shape("paths_ML", paths_ML, (len(state.row_batch_M), self.num_levels))
         if not isinstance(self.ptd.refine, DiffusionRefining):
             return state.readout_MD.new_zeros(())
-        target_MD = self.codes(paths_ML).sum(dim=1)
-        return self.ptd.refine.loss(state.intent.thought_MKD, state.intent.intent_MD, target_MD)
+        intent, target_MD = state.intent, self.codes(paths_ML)
+        return self.ptd.refine.loss(intent.thought_MKD, intent.intent_MD, target_MD)
 
     def draw_new_noise(self, version: int) -> None:
         """Let the refining diffusion start from other noise at every request.

@@ -1,7 +1,7 @@
 """Embedding of tokens: kind, semantic id and fields.
 
-Letters: B users, T tokens, L levels, F fields, D width, G packed tokens, N flat rows, P levels of a
-prefix.
+Letters: B users, T tokens, L levels, F fields, D width, E width of look-up tables, G packed tokens,
+N flat rows, P levels of a prefix.
 """
 
 from collections.abc import Sequence
@@ -24,29 +24,35 @@ class CodeEmbedding(nn.Module):
     Args:
         codebook_sizes: V of each level.
         width: D.
+        table_width: E; None for D. Narrower rows are widened by a matrix that all levels share.
 
     Source:
         Paper section 2.1 (one semantic space for content and ads).
     """
 
-    def __init__(self, codebook_sizes: Sequence[int], width: int) -> None:
+    def __init__(
+        self, codebook_sizes: Sequence[int], width: int, table_width: int | None = None
+    ) -> None:
         super().__init__()
         sizes = torch.tensor(codebook_sizes, dtype=torch.int64)
         self.codebook_sizes = tuple(codebook_sizes)
         self.register_buffer("offset_L", sizes.cumsum(0) - sizes, persistent=False)
-        self.table_VD = _embedding_table(int(sizes.sum()), width)
+        self.table_VE = _embedding_table(int(sizes.sum()), table_width or width)
+        self.widen = _make_widening(table_width, width)
 
     def forward(self, codes_NP: Tensor) -> Tensor:
-        """Embed prefixes level by level.
+        """Embed prefixes: the sum over their levels.
 
         Args:
             codes_NP: [N, P] int64, codes of levels 1..P.
 
         Returns:
-            [N, P, D] float.
+            [N, D] float.
         """
         offset_L: Tensor = self.get_buffer("offset_L")
-        return F.embedding(codes_NP + offset_L[: codes_NP.shape[1]], self.table_VD)
+        row_NP = codes_NP + offset_L[: codes_NP.shape[1]]
+        widened_ND: Tensor = self.widen(F.embedding(row_NP, self.table_VE).sum(dim=1))
+        return widened_ND
 
     def level(self, level: int) -> Tensor:
         """Give the table of one level.
@@ -55,9 +61,11 @@ class CodeEmbedding(nn.Module):
             level: 0-based level.
 
         Returns:
-            [V, D] float, a view.
+            [V, D] float.
         """
-        return torch.split(self.table_VD, list(self.codebook_sizes))[level]
+        table_VE = torch.split(self.table_VE, list(self.codebook_sizes))[level]
+        widened_VD: Tensor = self.widen(table_VE)
+        return widened_VD
 
 
 class TokenInputs(nn.Module):
@@ -66,12 +74,15 @@ class TokenInputs(nn.Module):
     Args:
         codebook_sizes: V of each level, to check codes.
         width: D.
+        table_width: E; None for D. Narrower rows are widened by a matrix that all fields share.
 
     Source:
         Specification 1.2 and 3.1.
     """
 
-    def __init__(self, codebook_sizes: Sequence[int], width: int) -> None:
+    def __init__(
+        self, codebook_sizes: Sequence[int], width: int, table_width: int | None = None
+    ) -> None:
         super().__init__()
         offset_KF, size_KF, total = _field_layout()
         self.register_buffer("offset_KF", offset_KF, persistent=False)
@@ -79,9 +90,10 @@ class TokenInputs(nn.Module):
         self.register_buffer("size_L", torch.tensor(codebook_sizes), persistent=False)
         self.kind_KD = _embedding_table(NUM_KINDS, width)
         # Row 0 belongs to fields that a kind does not have; it stays zero.
-        self.field_VD = _embedding_table(total, width)
+        self.field_VE = _embedding_table(total, table_width or width)
+        self.widen = _make_widening(table_width, width)
         with torch.no_grad():
-            self.field_VD[0].zero_()
+            self.field_VE[0].zero_()
         self.linear = TokenAwareLinear(width)
 
     def forward(self, batch: TimelineBatch, groups: TokenGroups, codes: CodeEmbedding) -> Tensor:
@@ -97,8 +109,8 @@ class TokenInputs(nn.Module):
         """
         offset_GF = self.get_buffer("offset_KF").index_select(0, groups.kind_G)
         row_GF = torch.where(offset_GF > 0, pack(batch.feat_BTF, groups) + offset_GF, 0)
-        field_GD = F.embedding(row_GF, self.field_VD, padding_idx=0).sum(dim=1)
-        code_GD = codes(pack(batch.sid_BTL, groups)).sum(dim=1)
+        field_GD = self.widen(F.embedding(row_GF, self.field_VE, padding_idx=0).sum(dim=1))
+        code_GD = codes(pack(batch.sid_BTL, groups))
         has_sid_G1 = pack(batch.has_sid_BT[..., None], groups)
         kind_GD = F.embedding(groups.kind_G, self.kind_KD)
         x_GD = kind_GD + field_GD + torch.where(has_sid_G1, code_GD, 0.0)
@@ -140,6 +152,13 @@ class TokenInputs(nn.Module):
 def _embedding_table(rows: int, width: int) -> nn.Parameter:
     """Draw an embedding table of about unit norm."""
     return nn.Parameter(torch.randn(rows, width) * width**-0.5)
+
+
+def _make_widening(table_width: int | None, width: int) -> nn.Module:
+    """Make what turns rows of look-up tables into vectors of the width of the model."""
+    if table_width in (None, width):
+        return nn.Identity()
+    return nn.Linear(int(table_width or width), width, bias=False)
 
 
 def _field_layout() -> tuple[Tensor, Tensor, int]:

@@ -78,7 +78,7 @@ class SequenceGpr(nn.Module):
         )
         self.item_AD = nn.Parameter(torch.randn(num_items, width) * scale)
         with torch.no_grad():
-            self.codes.table_VD.mul_(_INIT_SCALE)
+            self.codes.table_VE.mul_(_INIT_SCALE)
         self.register_buffer("path_AL", torch.from_numpy(catalog.path_AL), persistent=False)
         for name in ("attribute_N", "offset_A"):
             values = torch.from_numpy(getattr(catalog.attributes, name))
@@ -96,7 +96,7 @@ class SequenceGpr(nn.Module):
         Returns:
             [A, D] float.
         """
-        vector_AD: Tensor = self.codes(self.get_buffer("path_AL")).sum(1) + self.item_AD
+        vector_AD: Tensor = self.codes(self.get_buffer("path_AL")) + self.item_AD
         if len(self.attribute_FD):
             attribute_N, offset_A = self.get_buffer("attribute_N"), self.get_buffer("offset_A")
             vector_AD = vector_AD + F.embedding_bag(

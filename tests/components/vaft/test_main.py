@@ -58,7 +58,7 @@ def test_the_checkpoint_names_its_parent_and_keeps_its_sequences(
     assert load_sequence(folder) == MTP.sequence
     before = load_checkpoint(parent, tokenizer_version="test")
     after = load_checkpoint(folder, tokenizer_version="test")
-    assert (before.codes.table_VD != after.codes.table_VD).any()
+    assert (before.codes.table_VE != after.codes.table_VE).any()
     assert before.value_std == after.value_std
     assert [path.name for path in context.plots.iterdir()] == list(SPEC.plots)
 

@@ -65,7 +65,8 @@ def written_out(decoder, condition, memory_BTD, codes, codes_P):
     thought_MKD, intent_MD, refined_MD = condition
     bos_D = decoder.project_bos(intent_MD + refined_MD)[0, SMALL.width :] + decoder.head_JD[1]
     shared_SD = torch.cat([thought_MKD[0], refined_MD[:1]]) + decoder.slot_SD
-    code_PD = codes(codes_P[None])[0] + decoder.level_PD[: len(codes_P)]
+    code_PD = torch.stack([codes.level(level)[code] for level, code in enumerate(codes_P)])
+    code_PD = code_PD + decoder.level_PD[: len(codes_P)]
     x_NPD = torch.cat([shared_SD, bos_D[None], code_PD])[None]
     positions = x_NPD.shape[1]
     access = access_memory(torch.tensor([0]), torch.ones(1, 3, dtype=torch.bool), 1)
@@ -98,7 +99,7 @@ def test_equal_prefixes_are_run_once_and_learn_together():
     alone = decoder.hidden(start, zeros[:1], ones[:1], codes_NP[:1], codes)[1]
     torch.testing.assert_close(together, alone.expand(3, -1), atol=1e-6, rtol=0)
     gradients = [
-        torch.autograd.grad(out.square().sum(), codes.table_VD, retain_graph=True)[0]
+        torch.autograd.grad(out.square().sum(), codes.table_VE, retain_graph=True)[0]
         for out in (together, alone)
     ]
     torch.testing.assert_close(gradients[0], 3 * gradients[1], atol=1e-4, rtol=1e-4)

@@ -31,17 +31,17 @@ def test_codes_of_different_levels_have_different_rows():
     codes, _ = make_inputs()
     found = codes(torch.tensor([[1, 1, 1]]))
     # Level 2 starts after the 4 codes of level 1, level 3 after 3 more.
-    torch.testing.assert_close(found[0], codes.table_VD[[1, 5, 8]])
+    torch.testing.assert_close(found[0], codes.table_VE[[1, 5, 8]].sum(0))
 
 
 def test_a_level_has_the_embeddings_of_its_codes():
     codes, _ = make_inputs()
-    torch.testing.assert_close(codes.level(1), codes.table_VD[4:7])
+    torch.testing.assert_close(codes.level(1), codes.table_VE[4:7])
 
 
 def test_an_empty_prefix_has_no_embedding():
     codes, _ = make_inputs()
-    assert codes(torch.zeros(2, 0, dtype=torch.int64)).shape == (2, 0, WIDTH)
+    assert torch.equal(codes(torch.zeros(2, 0, dtype=torch.int64)), torch.zeros(2, WIDTH))
 
 
 def test_a_token_is_the_sum_of_kind_codes_and_fields():
@@ -50,8 +50,8 @@ def test_a_token_is_the_sum_of_kind_codes_and_fields():
     embedded_BTD = embed(batch, codes, inputs)
     # Organic fields follow the unused row 0 and the 735 values of the user fields.
     starts = torch.tensor([1 + 735, 740, 748, 764, 772, 900])
-    expected = inputs.kind_KD[1] + inputs.field_VD[starts + batch.feat_BTF[0, 0, :6]].sum(0)
-    expected = expected + codes(batch.sid_BTL[:, 0])[0].sum(0)
+    expected = inputs.kind_KD[1] + inputs.field_VE[starts + batch.feat_BTF[0, 0, :6]].sum(0)
+    expected = expected + codes(batch.sid_BTL[:, 0])[0]
     torch.testing.assert_close(embedded_BTD[0, 0], expected)
 
 
@@ -74,8 +74,8 @@ def test_tokens_without_codes_ignore_them():
 def test_fields_that_a_kind_lacks_never_learn():
     codes, inputs = make_inputs()
     embed(make_batch("OIO"), codes, inputs).sum().backward()
-    assert not inputs.field_VD.grad[0].any()
-    assert not inputs.field_VD[0].any()
+    assert not inputs.field_VE.grad[0].any()
+    assert not inputs.field_VE[0].any()
 
 
 @pytest.mark.parametrize(
@@ -107,3 +107,19 @@ def test_a_wrong_number_of_levels_is_refused():
     _, inputs = make_inputs()
     with pytest.raises(ShapeError, match="sid_BTL has shape"):
         inputs.check(make_batch("UOE", sizes=(4, 3)))
+
+
+def test_narrow_tables_are_widened_by_one_matrix_each():
+    seed_global_torch(0, "inputs")
+    codes, inputs = CodeEmbedding(SIZES, WIDTH, 2), TokenInputs(SIZES, WIDTH, 2)
+    assert codes.table_VE.shape == (sum(SIZES), 2)
+    assert inputs.field_VE.shape[1] == 2
+    found = codes(torch.tensor([[1, 1, 1]]))[0]
+    expected = codes.level(0)[1] + codes.level(1)[1] + codes.level(2)[1]
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(codes.level(1), codes.table_VE[4:7] @ codes.widen.weight.T)
+    assert embed(make_batch("UOEI"), codes, inputs).shape == (1, 4, WIDTH)
+
+
+def test_tables_of_the_width_of_the_model_have_no_matrix():
+    assert not list(CodeEmbedding(SIZES, WIDTH, WIDTH).widen.parameters())

@@ -43,6 +43,7 @@ def test_every_part_of_gpr_differs_from_hstu():
     same = {name for name in changed if getattr(base, name) == getattr(full, name)}
     assert same <= {
         "width",
+        "table_width",
         "attention_heads",
         "hsd_layers",
         "decoder_ffn_multiple",
