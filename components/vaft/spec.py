@@ -37,6 +37,7 @@ SPEC = StepSpec(
         "gpr_core/training/sequence_file.py",
         "gpr_core/training/stages.py",
         "gpr_core/training/supervised.py",
+        "gpr_core/training/totals.py",
         "gpr_core/training/vaft.py",
         "gpr_core/training/validation.py",
     ),

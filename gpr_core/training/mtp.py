@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from gpr_core.data.tables import DAY_MS
 from gpr_core.models.gpr import GPR
+from gpr_core.support.distributed import ALONE, Processes
 from gpr_core.support.progress import Progress
 from gpr_core.support.seeding import derive_seed
 from gpr_core.training.batches import BatchSource
@@ -32,6 +33,7 @@ class Surroundings:
         cutoff_ts: End of training data, epoch ms.
         scratch: Folder of the training checkpoint.
         progress: Where to report progress.
+        processes: Who trains together.
     """
 
     seed: int
@@ -39,6 +41,7 @@ class Surroundings:
     cutoff_ts: int
     scratch: Path
     progress: Progress
+    processes: Processes = ALONE
 
     def since(self, days: int) -> int:
         """Give the start of the last days of training data.
@@ -94,6 +97,7 @@ def pretrain(
         stage=STAGE,
         epochs=epochs,
         device=surroundings.device,
+        num_shares=optimizer.accumulate * surroundings.processes.count,
     )
     losses = Losses(
         heads=config.heads,
@@ -103,4 +107,10 @@ def pretrain(
         use_omega=lambda _: False,
     )
     task = make_task(model, source, losses, stage=STAGE, seed=surroundings.seed)
-    return train(task, optimizer, scratch=surroundings.scratch, progress=surroundings.progress)
+    return train(
+        task,
+        optimizer,
+        scratch=surroundings.scratch,
+        progress=surroundings.progress,
+        processes=surroundings.processes,
+    )

@@ -61,9 +61,12 @@ def test_a_task_covers_every_parameter_once_and_moves_head_weights(changes, matc
     assert {id(one) for one in task.parameter_groups[1]} == {
         id(one) for one in model.hte.parameters()
     }
-    result = task.loss_at(0)
+    result = task.loss_at(0, 0)
     assert asked == [0]
-    assert set(result.numbers) == set(task.columns)
+    assert {name: one.shape for name, one in result.sums.items()} == {
+        name: zeros.shape for name, zeros in task.no_sums.items()
+    }
+    assert set(task.observe(result.sums)) == set(task.columns)
     valid = (source.at(0).timeline.kind_BT != 4).sum()
     assert result.tokens == int(valid)
     task.after_update(0)
