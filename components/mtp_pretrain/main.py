@@ -63,6 +63,7 @@ def run(context: StepContext[MtpConfig]) -> StepResult:
             cutoff_ts=context.cutoff_ts,
             scratch=context.scratch,
             progress=progress,
+            processes=context.processes,
         ),
         continues=start.parent is not None,
     )

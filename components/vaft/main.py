@@ -72,6 +72,7 @@ def run(context: StepContext[VaftConfig]) -> StepResult:
             cutoff_ts=context.cutoff_ts,
             scratch=context.scratch,
             progress=progress,
+            processes=context.processes,
         ),
     )
     progress.phase("measuring gates")

@@ -49,5 +49,6 @@ SPEC = StepSpec(
         "no_nan": "all weights and logged losses are finite",
     },
     plots=("curve.csv",),
+    parallel=True,
     resources=Resources(gpus=1, cpu=2, memory_gib=8),
 )
