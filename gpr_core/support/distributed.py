@@ -6,7 +6,7 @@ start equal stay equal.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -62,6 +62,23 @@ class Processes:
         if self.count > 1:
             dist.all_reduce(values)
         return values
+
+    def exchange(self, rows: Tensor, sent: Sequence[int], received: Sequence[int]) -> Tensor:
+        """Send rows to every process and receive theirs.
+
+        Args:
+            rows: [N, ...] rows, those for process 0 first.
+            sent: Rows for each process, N in all.
+            received: Rows that come from each process, M in all.
+
+        Returns:
+            [M, ...] rows, those from process 0 first.
+        """
+        if self.count == 1:
+            return rows
+        found = rows.new_empty(sum(received), *rows.shape[1:])
+        dist.all_to_all_single(found, rows.contiguous(), list(received), list(sent))
+        return found
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace gradients by their sums over all processes.
