@@ -17,6 +17,7 @@ SPEC = StepSpec(
     run_params=("day", "seed", "device", "threads", "champion", "refit"),
     code=(
         "components/mtp_pretrain",
+        "components/runtime/curves.py",
         "components/runtime/model_store.py",
         "gpr_core/catalog",
         "gpr_core/data",

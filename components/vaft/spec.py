@@ -16,6 +16,7 @@ SPEC = StepSpec(
     section="vaft",
     code=(
         "components/vaft",
+        "components/runtime/curves.py",
         "gpr_core/catalog",
         "gpr_core/data",
         "gpr_core/features",
