@@ -34,6 +34,21 @@ def test_the_place_comes_from_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(place.own(6)) == [4, 5]
 
 
+@pytest.mark.parametrize(("device", "backend"), [("cpu", "gloo"), ("cuda", "nccl")])
+def test_a_gpu_each_talks_by_nccl_and_processors_by_gloo(
+    monkeypatch: pytest.MonkeyPatch, device: str, backend: str
+) -> None:
+    calls: list[object] = []
+    for name, value in (("RANK", "5"), ("WORLD_SIZE", "8"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda idx: calls.append(f"GPU {idx}"))
+    monkeypatch.setattr(torch.distributed, "init_process_group", calls.append)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: calls.append("left"))
+    with joined_processes(device) as processes:
+        assert processes == Processes(5, 8)
+    assert calls == [*(["GPU 1"] if device == "cuda" else []), backend, "left"]
+
+
 def test_two_processes_add_up_and_notice_differences(tmp_path: Path) -> None:
     done = torchrun(__file__, tmp_path)
     assert done.returncode == 0, done.stderr

@@ -1,5 +1,7 @@
 """Two processes that `torchrun` starts train the model that one process trains."""
 
+import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from data_contracts.load import contract_hash
 from gpr_core.support.distributed import joined_processes
 from gpr_core.support.files import read_json, write_json
 from gpr_core.support.progress import Progress
+from gpr_core.training import loop
 from gpr_core.training.checkpointing import CHECKPOINT_FILE
 from gpr_core.training.config import MtpConfig, VaftConfig
 from gpr_core.training.mtp import Surroundings, pretrain
@@ -25,6 +28,7 @@ from tests.gpr_core.training.test_mtp import ALL_PARTS, CONFIG, make_examples, m
 
 PLAIN = replace(CONFIG, model=replace(CONFIG.model, dropout=0.0))
 CONFIGS = {"default": CONFIG, "all parts": ALL_PARTS, "no dropout": PLAIN}
+KILL = "kill the second process"
 VAFT = VaftConfig(optimizer=replace(VaftConfig().optimizer, batch_windows=16))
 
 
@@ -76,6 +80,37 @@ def test_processes_that_start_from_other_states_are_refused(tmp_path: Path) -> N
     assert done.returncode != 0
     assert "state before training of process" in done.stderr
     assert "give all processes the same workspace" in done.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_of_which_one_is_killed_end_with_the_same_bits(tmp_path: Path) -> None:
+    folders = {name: tmp_path / name for name in ("straight", "killed")}
+    for folder in folders.values():
+        folder.mkdir()
+    (folders["killed"] / KILL).touch()
+    assert torchrun(__file__, folders["killed"], "default", 2).returncode != 0
+    assert (folders["killed"] / "mtp" / CHECKPOINT_FILE).exists()
+    assert not list(folders["killed"].glob("*.safetensors"))
+    (folders["killed"] / KILL).unlink()
+    ends = []
+    for folder in folders.values():
+        done = torchrun(__file__, folder, "default", 2)
+        assert done.returncode == 0, done.stderr
+        ends.append(load_file(folder / "1.safetensors"))
+    for name, tensor in ends[0].items():
+        assert torch.equal(tensor, ends[1][name]), name
+
+
+def kill_between_two_shares() -> None:
+    """Let this process end by SIGKILL in the middle of update 6."""
+    read_share = loop._read_share
+
+    def killed(task, update, share):
+        if (update, share) == (6, 3):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read_share(task, update, share)
+
+    loop._read_share = killed
 
 
 @pytest.mark.slow
@@ -133,6 +168,8 @@ def work_together(folder: Path, name: str, accumulate: int) -> None:
     with joined_processes("cpu") as processes:
         # Only a folder that both see can be resumed from; the test of refusal makes another.
         own = folder / "second"
+        if processes.rank == 1 and (folder / KILL).exists():
+            kill_between_two_shares()
         scratch = own if processes.rank == 1 and own.exists() else folder
         trained = train_both(scratch, name, accumulate, processes)
         save_file(trained, folder / f"{processes.rank}.safetensors")
