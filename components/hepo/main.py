@@ -9,6 +9,7 @@ from pyarrow import csv
 from torch import Tensor
 
 from components.runtime.context import GateResult, StepContext, StepResult
+from components.runtime.curves import write_curves
 from gpr_core.features.timeline_store import TimelineStore
 from gpr_core.models.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
 from gpr_core.models.gpr import GPR
@@ -131,6 +132,7 @@ def _write_outputs(
     save_sequence(folder, load_sequence(context.inputs["vaft_checkpoint"]))
     pq.write_table(result.curve, folder / "curve.parquet", compression="zstd")
     csv.write_csv(result.curve, context.plots / "curve.csv")
+    write_curves(result.curve, context.reports)
     shard = simulator.table(result.rollout, policy_hash=_policy_hash(result.behavior))
     pq.write_table(
         shard, Path(context.outputs["rollouts"]) / "rollouts.parquet", compression="zstd"

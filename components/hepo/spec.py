@@ -21,6 +21,7 @@ SPEC = StepSpec(
     section="hepo",
     code=(
         "components/hepo",
+        "components/runtime/curves.py",
         "gpr_core/catalog",
         "gpr_core/data",
         "gpr_core/features",

@@ -10,6 +10,7 @@ from pyarrow import csv
 from components.mtp_pretrain.gates import measure_gates
 from components.mtp_pretrain.start import start_model
 from components.runtime.context import StepContext, StepResult
+from components.runtime.curves import write_curves
 from gpr_core.features.targets import count_shared_codes
 from gpr_core.models.checkpoint import CheckpointMeta, save_checkpoint
 from gpr_core.models.gpr import GPR
@@ -63,6 +64,7 @@ def run(context: StepContext[MtpConfig]) -> StepResult:
             cutoff_ts=context.cutoff_ts,
             scratch=context.scratch,
             progress=progress,
+            processes=context.processes,
         ),
         continues=start.parent is not None,
     )
@@ -88,6 +90,7 @@ def _write_outputs(
     save_sequence(folder, context.params.sequence)
     pq.write_table(curve, folder / "curve.parquet", compression="zstd")
     _write_plot(curve, context.plots)
+    write_curves(curve, context.reports)
 
 
 def _write_plot(curve: pa.Table, folder: Path) -> None:

@@ -17,6 +17,7 @@ SPEC = StepSpec(
     run_params=("day", "seed", "device", "threads", "champion", "refit"),
     code=(
         "components/mtp_pretrain",
+        "components/runtime/curves.py",
         "components/runtime/model_store.py",
         "gpr_core/catalog",
         "gpr_core/data",
@@ -41,6 +42,7 @@ SPEC = StepSpec(
         "gpr_core/training/sequence_file.py",
         "gpr_core/training/stages.py",
         "gpr_core/training/supervised.py",
+        "gpr_core/training/totals.py",
         "gpr_core/training/validation.py",
     ),
     gates={
@@ -51,5 +53,6 @@ SPEC = StepSpec(
         "no_nan": "all weights and logged losses are finite",
     },
     plots=("curve.csv",),
+    parallel=True,
     resources=Resources(gpus=1, cpu=2, memory_gib=8),
 )

@@ -2,6 +2,9 @@
 
 Nothing is visible before `publish`, which is a rename and comes last. An existing artifact stays
 untouched if anything fails; what was computed is kept under `scratch/failed` for a look.
+
+Under `torchrun` the first process does all of this. The others compute the same, in a folder that
+is thrown away.
 """
 
 import ctypes
@@ -14,9 +17,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -40,6 +44,7 @@ from gpr_core.data.days import day_end_ms, parse_day
 from gpr_core.data.lake import Lake
 from gpr_core.support.config import load_section, read_yaml, to_mapping
 from gpr_core.support.device import resolve_device
+from gpr_core.support.distributed import joined_processes, place_of_process
 from gpr_core.support.errors import (
     ArtifactError,
     ConfigError,
@@ -84,6 +89,8 @@ def run_step(spec: StepSpec, paths: StepPaths) -> ExitCode:
         another process is at work, its status and its staging folder are left alone.
     """
     _die_with_parent()
+    if not place_of_process().is_first:
+        return _help(spec, paths)
     try:
         with _only_one(paths.staging):
             return _run_alone(spec, paths)
@@ -113,6 +120,31 @@ def _run_alone(spec: StepSpec, paths: StepPaths) -> ExitCode:
     return code
 
 
+def _help(spec: StepSpec, paths: StepPaths) -> ExitCode:
+    """Compute what the first process computes, and publish nothing."""
+    logging.disable(logging.INFO)
+    try:
+        with TemporaryDirectory() as folder:
+            hidden = replace(paths, staging=Path(folder) / "staging", reports=Path(folder))
+            module = import_module(f"components.{spec.name}.main")
+            run, params = load_params(spec, module.PARAMS, paths.params)
+            origin = _origin(spec, paths, run, params)
+            context = _make_context(spec, hidden, run, params, identity=hash_value(origin))
+            _compute(module, context)
+    except BaseException as error:
+        rank = place_of_process().rank
+        _LOGGER.log(logging.ERROR, "%s  process %d failed", spec.name, rank, exc_info=error)
+        return exit_code_of(error)
+    return ExitCode.DONE
+
+
+def _compute(module: Any, context: StepContext[Any]) -> StepResult:
+    """Do the work of the step, together with the other processes if there are any."""
+    with joined_processes(context.device) as processes:
+        result: StepResult = module.run(replace(context, processes=processes))
+    return result
+
+
 def _execute(spec: StepSpec, paths: StepPaths) -> Timings:
     """Do the five phases."""
     clock = time.monotonic
@@ -127,7 +159,7 @@ def _execute(spec: StepSpec, paths: StepPaths) -> Timings:
     resolved = clock()
 
     _LOGGER.info("%s  day %s  %s", spec.name, run.day, spec.summary)
-    result: StepResult = module.run(context)
+    result = _compute(module, context)
     computed = clock()
 
     check_gates(spec, result.gates)
@@ -195,6 +227,7 @@ def _origin(spec: StepSpec, paths: StepPaths, run: RunConfig, params: Any) -> di
     _refuse_later_champion(run)
     manifests = landed_manifests(spec, paths.base / run.lake, run.day)
     values = to_mapping(run)
+    together = _processes(spec)
     return {
         "inputs": inputs,
         "lake": {name: hash_file(path) for name, path in manifests.items()},
@@ -202,7 +235,22 @@ def _origin(spec: StepSpec, paths: StepPaths, run: RunConfig, params: Any) -> di
         "params": to_mapping(params),
         "run": {name: values[name] for name in spec.run_params},
         "device": resolve_device(run.device),
+        # How many processes add up their shares changes the rounding, and so the bytes.
+        **({"processes": together} if together > 1 else {}),
     }
+
+
+def _processes(spec: StepSpec) -> int:
+    """Count the processes that work on the step, and refuse several where it knows of one only."""
+    count = place_of_process().count
+    if count > 1 and not spec.parallel:
+        raise ConfigError(
+            f"{count} processes were started for step {spec.name!r}, which runs in one",
+            where="torchrun",
+            fix=f"run `gpr step run {spec.name}` without torchrun; parallel steps: "
+            + ", ".join(step.name for step in STEPS if step.parallel),
+        )
+    return count
 
 
 def _refuse_later_champion(run: RunConfig) -> None:

@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from gpr_core.support.distributed import ALONE, Processes
 from gpr_core.support.progress import Progress
 
 P = TypeVar("P")
@@ -52,6 +53,7 @@ class StepContext(Generic[P]):
         champion: Version to start from and compare with, or None.
         refit: Whether a new tokenizer is fitted although there is a champion.
         progress: Where to report progress.
+        processes: Who works on the step together; alone unless `torchrun` started it.
     """
 
     day: date
@@ -71,6 +73,7 @@ class StepContext(Generic[P]):
     champion: str | None
     progress: Progress
     refit: bool = False
+    processes: Processes = ALONE
 
     @property
     def keeps_codebooks(self) -> bool:

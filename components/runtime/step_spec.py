@@ -62,6 +62,7 @@ class StepSpec:
         code: Folders or files of source code that its result depends on.
         gates: Name -> what the gate demands, in words.
         plots: Files that it writes into the folder of DVC plots.
+        parallel: Whether `torchrun` may run it in several processes.
         resources: What it asks of the machine.
     """
 
@@ -75,4 +76,5 @@ class StepSpec:
     code: tuple[str, ...] = ()
     gates: dict[str, str] = field(default_factory=dict)
     plots: tuple[str, ...] = ()
+    parallel: bool = False
     resources: Resources = field(default_factory=Resources)

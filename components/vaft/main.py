@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from components.runtime.context import StepContext, StepResult
+from components.runtime.curves import write_curves
 from components.vaft.gates import finite_gate, hit_rate_gate, weight_gates
 from gpr_core.catalog.eligibility import FrequencyCounter
 from gpr_core.models.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
@@ -72,6 +73,7 @@ def run(context: StepContext[VaftConfig]) -> StepResult:
             cutoff_ts=context.cutoff_ts,
             scratch=context.scratch,
             progress=progress,
+            processes=context.processes,
         ),
     )
     progress.phase("measuring gates")
@@ -122,6 +124,7 @@ def _write_outputs(
     save_sequence(folder, sequence)
     pq.write_table(curve, folder / "curve.parquet", compression="zstd")
     csv.write_csv(curve, context.plots / "curve.csv")
+    write_curves(curve, context.reports)
 
 
 def _metrics(before: GateScores, after: GateScores, num_ads: int) -> dict[str, float]:

@@ -16,6 +16,7 @@ SPEC = StepSpec(
     section="vaft",
     code=(
         "components/vaft",
+        "components/runtime/curves.py",
         "gpr_core/catalog",
         "gpr_core/data",
         "gpr_core/features",
@@ -37,6 +38,7 @@ SPEC = StepSpec(
         "gpr_core/training/sequence_file.py",
         "gpr_core/training/stages.py",
         "gpr_core/training/supervised.py",
+        "gpr_core/training/totals.py",
         "gpr_core/training/vaft.py",
         "gpr_core/training/validation.py",
     ),
@@ -48,5 +50,6 @@ SPEC = StepSpec(
         "no_nan": "all weights and logged losses are finite",
     },
     plots=("curve.csv",),
+    parallel=True,
     resources=Resources(gpus=1, cpu=2, memory_gib=8),
 )

@@ -218,7 +218,8 @@ class CodeDecoder(nn.Module):
             codes: Code tables.
 
         Returns:
-            Scalar, mean cross-entropy over targets and levels 2..L; 0 without lazy layers.
+            Scalar, cross-entropy of the targets, summed over heads and averaged over readouts and
+            levels 2..L; 0 without lazy layers.
 
         Source:
             Specification 3.6.3 (auxiliary code loss of GR4AD).
@@ -232,8 +233,8 @@ class CodeDecoder(nn.Module):
         for position in range(lazy_XPD.shape[1]):
             table_VD = codes.level(position + 1)
             logits_XV = self.logits(lazy_XPD[:, position], row_X % self.num_heads, table_VD)
-            losses.append(F.cross_entropy(logits_XV, target_XL[:, position + 1]))
-        return torch.stack(losses).mean()
+            losses.append(F.cross_entropy(logits_XV, target_XL[:, position + 1], reduction="sum"))
+        return torch.stack(losses).mean() / len(ok_MJ)
 
     def _roots(self, start: DecoderStart) -> "_Level":
         """Make the level of empty prefixes: one node per readout and head."""

@@ -19,15 +19,23 @@ class CodeLoss(NamedTuple):
 
     Attributes:
         loss: Scalar to minimize.
-        nll_J: [J] float without gradient, unweighted mean loss per code of each head.
-        nll_JL: [J, L] float without gradient, the same by level; 0 for a head without targets.
+        sum_JL: [J, L] float without gradient, unweighted sum of the losses of each head and level.
         count_J: [J] int64, targets of each head.
     """
 
     loss: Tensor
-    nll_J: Tensor
-    nll_JL: Tensor
+    sum_JL: Tensor
     count_J: Tensor
+
+    @property
+    def nll_JL(self) -> Tensor:  # noqa: N802 - named like the fields
+        """[J, L] float, mean loss of each head and level; 0 for a head without targets."""
+        return self.sum_JL / self.count_J.clamp(min=1)[:, None]
+
+    @property
+    def nll_J(self) -> Tensor:  # noqa: N802 - named like the fields
+        """[J] float, mean loss per code of each head."""
+        return self.nll_JL.mean(dim=1)
 
 
 def path_logp(
@@ -69,7 +77,11 @@ def path_logp(
 
 
 def code_loss(
-    logp_MJL: Tensor, ok_MJ: Tensor, head_weights_J: Tensor, value_weights_MJ: Tensor | None = None
+    logp_MJL: Tensor,
+    ok_MJ: Tensor,
+    head_weights_J: Tensor,
+    value_weights_MJ: Tensor | None = None,
+    total: Tensor | None = None,
 ) -> CodeLoss:
     """Weighted loss of a batch of target paths.
 
@@ -83,6 +95,8 @@ def code_loss(
         ok_MJ: [M, J] bool, True where the head has a target.
         head_weights_J: [J] float, weights on the simplex; no gradient.
         value_weights_MJ: [M, J] float, business weight omega of each target, None for 1.
+        total: Scalar W of the batch that these rows are a share of, so that the losses of its
+            shares add up to its loss; None if they are all of it.
 
     Returns:
         Loss, and the unweighted loss of each head and level.
@@ -100,7 +114,8 @@ def code_loss(
     if value_weights_MJ is not None:
         check_shape("value_weights_MJ", value_weights_MJ, (rows, heads))
         omega_MJ = torch.where(ok_MJ, value_weights_MJ.detach(), 0.0)
-    total = omega_MJ[:, 0].sum()
+    if total is None:
+        total = omega_MJ[:, 0].sum()
     if not bool(total > 0):
         raise ShapeError(
             "no readout of the batch has a weighted target for head 1, expected at least one",
@@ -109,9 +124,7 @@ def code_loss(
         )
     weight_MJ = omega_MJ * head_weights_J.detach()
     loss = -(weight_MJ * logp_MJL.sum(dim=-1)).sum() / (levels * total)
-    count_J = ok_MJ.sum(dim=0)
-    nll_JL = -logp_MJL.detach().sum(dim=0) / count_J.clamp(min=1)[:, None]
-    return CodeLoss(loss, nll_JL.mean(dim=1), nll_JL, count_J)
+    return CodeLoss(loss, -logp_MJL.detach().sum(dim=0), ok_MJ.sum(dim=0))
 
 
 def _refuse_illegal(illegal_MJ: Tensor, level: int) -> None:

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from gpr_core.data.keyed_sampling import keyed_uniform
-from gpr_core.data.tables import DAY_MS
+from gpr_core.data.tables import DAY_MS, TokenKind
 from gpr_core.features.batch import TimelineBatch
 from gpr_core.training.config import OptimizerConfig, SequenceConfig
 from gpr_core.training.examples import Examples
+from gpr_core.training.totals import Totals, count_totals
 
 Ints = npt.NDArray[np.int64]
 
@@ -52,6 +53,15 @@ class TrainBatch(NamedTuple):
     is_mature_M3: Tensor
     value_M: Tensor
 
+    def totals(self) -> Totals:
+        """Count what the losses are divided by if this batch is a whole update.
+
+        Returns:
+            The counts.
+        """
+        tokens = int((self.timeline.kind_BT != TokenKind.PAD).sum())
+        return count_totals(self.ok_MJ, self.omega_MJ, self.is_mature_M3, tokens=tokens)
+
 
 class BatchSource:
     """Cuts the batch of any update, in any order, so that a resumed run sees the same batches.
@@ -64,6 +74,7 @@ class BatchSource:
         stage: Name of the training, part of every draw.
         epochs: Passes over the windows.
         device: Where the tensors go.
+        num_shares: Parts of about equal size that the windows of an update are cut into.
     """
 
     def __init__(
@@ -76,7 +87,9 @@ class BatchSource:
         stage: str,
         epochs: int,
         device: str = "cpu",
+        num_shares: int = 1,
     ) -> None:
+        self.num_shares = num_shares
         self._examples = examples
         self._sequence = sequence
         self._optimizer = optimizer
@@ -98,9 +111,49 @@ class BatchSource:
         Returns:
             The batch.
         """
+        return self._cut(self._windows_of(update))
+
+    def share(self, update: int, share: int) -> TrainBatch | None:
+        """Cut one share of the batch of an update.
+
+        Args:
+            update: 0-based update.
+            share: Number of the share, below `num_shares`.
+
+        Returns:
+            The share; None if the update has too few windows for it.
+        """
+        ids_B = np.array_split(self._windows_of(update), self.num_shares)[share]
+        return self._cut(ids_B) if ids_B.size else None
+
+    def totals(self, update: int) -> Totals:
+        """Count what the losses of an update are divided by, without cutting its batch.
+
+        Args:
+            update: 0-based update.
+
+        Returns:
+            What `at(update).totals()` gives.
+        """
+        examples, ids_B = self._examples, self._windows_of(update)
+        row_M = _rows_at(examples, self._readout_WR[ids_B])
+        target_MJ = examples.target_XJ[row_M]
+        ok_MJ = target_MJ >= 0
+        return count_totals(
+            torch.from_numpy(ok_MJ).to(self._device),
+            torch.from_numpy(examples.omega_X[target_MJ] * ok_MJ).to(self._device),
+            torch.from_numpy(examples.is_mature_X3[row_M]).to(self._device),
+            tokens=int(examples.windows.lengths()[ids_B].sum()),
+        )
+
+    def _windows_of(self, update: int) -> Ints:
+        """Give the windows of an update, [B] int64."""
         epoch, idx = divmod(update, len(self._ids))
         self._plan(epoch)
-        ids_B = self._ids[idx]
+        return self._ids[idx]
+
+    def _cut(self, ids_B: Ints) -> TrainBatch:
+        """Assemble the batch of windows."""
         return cut_batch(self._examples, ids_B, self._readout_WR[ids_B], device=self._device)
 
     def _plan(self, epoch: int) -> None:
@@ -166,8 +219,7 @@ def cut_batch(
     Raises:
         LegalityError: If a target leads to no ad that is active at its request.
     """
-    position_M = readout_BR[readout_BR >= 0]
-    row_M = examples.loss_row_M[np.searchsorted(examples.windows.loss_M, position_M)]
+    row_M = _rows_at(examples, readout_BR)
     timeline = examples.store.window_batch(examples.windows, ids_B, readout_BR)
     return with_targets(examples, timeline, row_M, device=device)
 
@@ -211,3 +263,9 @@ def with_targets(
         is_mature_M3=torch.from_numpy(examples.is_mature_X3[row_M]).to(device),
         value_M=torch.from_numpy(examples.value_X[row_M]).to(device),
     )
+
+
+def _rows_at(examples: Examples, readout_BR: Ints) -> Ints:
+    """Find the decisions of the valid readouts, in (b, r) order."""
+    position_M = readout_BR[readout_BR >= 0]
+    return examples.loss_row_M[np.searchsorted(examples.windows.loss_M, position_M)]

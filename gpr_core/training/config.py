@@ -73,6 +73,10 @@ class OptimizerConfig:
     """Largest gradient norm, separately for the policy and for the value heads. > 0."""
     batch_windows: int = 16
     """Windows per update. >= 1."""
+    accumulate: int = 1
+    """Parts that the windows of an update are read in, one after the other, by each process. The
+    update stays the same up to rounding and to what dropout draws, memory falls. In
+    [1, batch_windows]."""
     block_days: int = 7
     """Windows are ordered by blocks of this many days and shuffled inside a block. >= 1."""
     checkpoint_every: int = 100
@@ -86,6 +90,7 @@ class OptimizerConfig:
         check_range("final_rate_share", self.final_rate_share, 0.0, 1.0)
         check_range("clip_norm", self.clip_norm, 1e-6, 1e6)
         check_range("batch_windows", self.batch_windows, 1, 1 << 20)
+        check_range("accumulate", self.accumulate, 1, self.batch_windows)
         check_range("block_days", self.block_days, 1, 3650)
         check_range("checkpoint_every", self.checkpoint_every, 1, 1 << 30)
 

@@ -37,7 +37,7 @@ class HeadMatcher(nn.Module):
 
     @torch.no_grad()
     def match(self, model: GPR, state: ReadoutState, batch: TrainBatch) -> TrainBatch:
-        """Give every target of a batch to a head.
+        """Give every target of a batch to a head, at the prices of the updates before.
 
         Args:
             model: Its heads are compared.
@@ -52,15 +52,21 @@ class HeadMatcher(nn.Module):
         price_J = self.config.match_balance * torch.log(len(self.use_J) * self.use_J)
         cost_MJK = cost_MJK + torch.where(batch.ok_MJ[:, None, :], price_J[:, None], 0.0)
         order_MJ = assign(cost_MJK)
-        ok_MJ = batch.ok_MJ.gather(1, order_MJ)
-        share_J = ok_MJ.sum(dim=0) / ok_MJ.sum().clamp(min=1)
-        self.use_J.lerp_(share_J.clamp(min=1e-3), 1 - self.config.ema_decay)
         return batch._replace(
             path_MJL=_in_order(batch.path_MJL, order_MJ),
-            ok_MJ=ok_MJ,
+            ok_MJ=batch.ok_MJ.gather(1, order_MJ),
             legal=tuple(_in_order(mask_MJV, order_MJ) for mask_MJV in batch.legal),
             omega_MJ=batch.omega_MJ.gather(1, order_MJ),
         )
+
+    def observe(self, count_J: Tensor) -> None:
+        """Remember how the targets of a whole update were spread.
+
+        Args:
+            count_J: [J] int64, targets of each head.
+        """
+        share_J = count_J / count_J.sum().clamp(min=1)
+        self.use_J.lerp_(share_J.clamp(min=1e-3), 1 - self.config.ema_decay)
 
 
 @torch.no_grad()

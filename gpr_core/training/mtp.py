@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from gpr_core.data.tables import DAY_MS
 from gpr_core.models.gpr import GPR
+from gpr_core.support.distributed import ALONE, Processes
+from gpr_core.support.errors import ConfigError
 from gpr_core.support.progress import Progress
 from gpr_core.support.seeding import derive_seed
 from gpr_core.training.batches import BatchSource
@@ -32,6 +34,7 @@ class Surroundings:
         cutoff_ts: End of training data, epoch ms.
         scratch: Folder of the training checkpoint.
         progress: Where to report progress.
+        processes: Who trains together.
     """
 
     seed: int
@@ -39,6 +42,7 @@ class Surroundings:
     cutoff_ts: int
     scratch: Path
     progress: Progress
+    processes: Processes = ALONE
 
     def since(self, days: int) -> int:
         """Give the start of the last days of training data.
@@ -74,9 +78,11 @@ def pretrain(
         The training curve.
 
     Raises:
+        ConfigError: If a model with experts is to be trained by several processes.
         GateError: If a loss is not finite.
         LegalityError: If a target was not active at its request.
     """
+    _check_processes(model, surroundings)
     optimizer, epochs = config.optimizer, config.epochs
     if continues:
         optimizer = replace(optimizer, learning_rate=config.continue_learning_rate)
@@ -94,6 +100,7 @@ def pretrain(
         stage=STAGE,
         epochs=epochs,
         device=surroundings.device,
+        num_shares=optimizer.accumulate * surroundings.processes.count,
     )
     losses = Losses(
         heads=config.heads,
@@ -103,4 +110,21 @@ def pretrain(
         use_omega=lambda _: False,
     )
     task = make_task(model, source, losses, stage=STAGE, seed=surroundings.seed)
-    return train(task, optimizer, scratch=surroundings.scratch, progress=surroundings.progress)
+    return train(
+        task,
+        optimizer,
+        scratch=surroundings.scratch,
+        progress=surroundings.progress,
+        processes=surroundings.processes,
+    )
+
+
+def _check_processes(model: GPR, surroundings: Surroundings) -> None:
+    """Refuse what would not stay equal in all processes."""
+    if model.config.experts.count and surroundings.processes.count > 1:
+        raise ConfigError(
+            f"{surroundings.processes.count} processes train a model with experts, whose load each "
+            "process would balance by its own share of a batch",
+            where="mtp_pretrain",
+            fix="train it in one process, or set model.experts.count to 0",
+        )

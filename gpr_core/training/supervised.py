@@ -3,7 +3,7 @@
     loss = L_MTP (Eq 3; Eq 4 with value weights) + item losses + level losses + losses of parts
 
 Item and level losses reach the value heads only, unless `backbone_grad` opens their inputs. A part
-of the model that is off adds no loss.
+of the model that is off adds no loss. Everything adds up over the shares of an update.
 
 Letters: M flat rows (readouts), J heads, L levels, N flat rows (paths).
 
@@ -26,6 +26,7 @@ from gpr_core.training.config import HeadWeightConfig, PartLossConfig, ValueLoss
 from gpr_core.training.examples import Examples
 from gpr_core.training.matching import HeadMatcher
 from gpr_core.training.part_losses import part_columns, part_losses, part_numbers, weighted_sum
+from gpr_core.training.totals import Share, Totals
 
 _SMALLEST_STD = 1e-6
 
@@ -46,6 +47,22 @@ class SupervisedLoss(NamedTuple):
     item: Tensor
     level: Tensor
     parts: Mapping[str, float]
+
+    def sums(self) -> dict[str, Tensor]:
+        """Give the numbers that add up over the shares of an update.
+
+        Returns:
+            Name -> float64 tensor without gradient, shaped as `no_sums` says.
+        """
+        numbers = {
+            "code_loss": self.code.loss.detach(),
+            "item_loss": self.item,
+            "level_loss": self.level,
+            "nll_JL": self.code.sum_JL,
+            "count_J": self.code.count_J,
+            **{name: torch.tensor(one, dtype=torch.float64) for name, one in self.parts.items()},
+        }
+        return {name: number.to(torch.float64) for name, number in numbers.items()}
 
 
 class HeadBalance(nn.Module):
@@ -98,8 +115,9 @@ def supervised_loss(
     *,
     use_omega: bool,
     matcher: HeadMatcher | None = None,
+    totals: Totals | None = None,
 ) -> SupervisedLoss:
-    """Compute the loss of one batch.
+    """Compute the loss of one batch, or of one share of an update.
 
     Args:
         model: The model.
@@ -108,29 +126,37 @@ def supervised_loss(
         part_config: Weights of the losses of switched-on parts.
         use_omega: Weigh each target by its value (Eq 4).
         matcher: Gives targets to heads; None keeps the order of time.
+        totals: Counts of the update that the batch is a share of; None if it is all of it.
 
     Returns:
-        The loss and its parts.
+        The loss and its parts; those of all shares add up to those of the update.
 
     Raises:
         LegalityError: If a target is not in its legal set.
     """
+    own = batch.totals()
+    totals = own if totals is None else totals
+    share = Share(own.readouts / totals.readouts, own.tokens / totals.tokens)
     state = model.read(batch.timeline)
     wanted = batch if matcher is None else matcher.match(model, state, batch)
     logits = model.path_logits(state, wanted.path_MJL)
     logp_MJL = path_logp(logits, wanted.path_MJL, wanted.legal, wanted.ok_MJ)
-    omega_MJ = wanted.omega_MJ if use_omega else None
-    code = code_loss(logp_MJL, wanted.ok_MJ, model.head_weights_J, omega_MJ)
+    # W counts readouts with an exposed ad, whichever head a matcher gave it to.
+    omega_MJ, total = (wanted.omega_MJ, totals.omega) if use_omega else (None, totals.targets)
+    code = code_loss(logp_MJL, wanted.ok_MJ, model.head_weights_J, omega_MJ, total)
     # Values are about the ad that was shown, whichever head has it as its target.
     valued = model.open_values(state, config.backbone_grad) if config.backbone_grad > 0 else state
-    item = item_loss(model, valued, batch)
-    level = level_loss(model, valued, batch)
-    parts = part_losses(model, state, batch)
+    item = item_loss(model, valued, batch, totals)
+    level = share.readouts * level_loss(model, valued, batch)
+    parts = part_losses(model, state, batch, share)
     loss = code.loss + config.item * item + config.level * level + weighted_sum(parts, part_config)
-    return SupervisedLoss(loss, code, item.detach(), level.detach(), part_numbers(parts, state))
+    numbers = part_numbers(parts, state, share)
+    return SupervisedLoss(loss, code, item.detach(), level.detach(), numbers)
 
 
-def item_loss(model: GPR, state: ReadoutState, batch: TrainBatch) -> Tensor:
+def item_loss(
+    model: GPR, state: ReadoutState, batch: TrainBatch, totals: Totals | None = None
+) -> Tensor:
     """Cross-entropy of click, click-and-conversion and hide of the exposed ad.
 
     Conversions are predicted over all impressions, not over clicks only, which would select.
@@ -139,6 +165,7 @@ def item_loss(model: GPR, state: ReadoutState, batch: TrainBatch) -> Tensor:
         model: Its item heads are scored.
         state: What it read from the batch.
         batch: Exposed ads and matured outcomes.
+        totals: Counts of the update that the batch is a share of; None if it is all of it.
 
     Returns:
         Scalar: sum of the three means over impressions whose outcome is known.
@@ -160,8 +187,8 @@ def item_loss(model: GPR, state: ReadoutState, batch: TrainBatch) -> Tensor:
         ],
         dim=1,
     )
-    count_3 = batch.is_mature_M3.sum(0).clamp(min=1)
-    return (torch.where(batch.is_mature_M3, losses_M3, 0.0).sum(0) / count_3).sum()
+    count_3 = batch.is_mature_M3.sum(0) if totals is None else totals.mature_3
+    return (torch.where(batch.is_mature_M3, losses_M3, 0.0).sum(0) / count_3.clamp(min=1)).sum()
 
 
 def level_loss(model: GPR, state: ReadoutState, batch: TrainBatch) -> Tensor:
@@ -226,21 +253,40 @@ def curve_columns(config: ModelConfig) -> tuple[str, ...]:
     )
 
 
-def curve_numbers(loss: SupervisedLoss, balance: HeadBalance, model: GPR) -> Mapping[str, float]:
+def no_sums(config: ModelConfig, num_levels: int) -> dict[str, Tensor]:
+    """Give the sums of an update before its first share.
+
+    Args:
+        config: Heads and switches of the model.
+        num_levels: Code levels L.
+
+    Returns:
+        Name -> float64 zeros; `nll_JL` [J, L] and `count_J` [J], the others scalars.
+    """
+    names = ("code_loss", "item_loss", "level_loss", *part_columns(config))
+    sums = {name: torch.zeros((), dtype=torch.float64) for name in names}
+    sums["nll_JL"] = torch.zeros(config.num_heads, num_levels, dtype=torch.float64)
+    sums["count_J"] = torch.zeros(config.num_heads, dtype=torch.float64)
+    return sums
+
+
+def curve_numbers(
+    sums: Mapping[str, Tensor], balance: HeadBalance, model: GPR
+) -> Mapping[str, float]:
     """Collect what the training curve shows of one update.
 
     The losses of the heads are unweighted running means per code, so that no change of the weights
     can make the curve fall (T07).
 
     Args:
-        loss: Loss of the batch.
-        balance: Running losses, the batch included.
+        sums: Sums over all shares of the update.
+        balance: Running losses, the update included.
         model: Its head weights.
 
     Returns:
         Column -> number; NaN for the loss of a head that has had no target yet.
     """
-    numbers = [float(loss.code.loss.detach()), float(loss.item), float(loss.level)]
+    numbers = [float(sums[name]) for name in ("code_loss", "item_loss", "level_loss")]
     numbers += balance.average_J.tolist() + model.head_weights_J.tolist()
-    numbers += [loss.parts[name] for name in part_columns(model.config)]
+    numbers += [float(sums[name]) for name in part_columns(model.config)]
     return dict(zip(curve_columns(model.config), numbers, strict=True))

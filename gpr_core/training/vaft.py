@@ -50,6 +50,7 @@ def fine_tune(
         stage=STAGE,
         epochs=config.epochs,
         device=surroundings.device,
+        num_shares=config.optimizer.accumulate * surroundings.processes.count,
     )
     losses = Losses(
         heads=config.heads,
@@ -60,7 +61,11 @@ def fine_tune(
     )
     task = make_task(model, source, losses, stage=STAGE, seed=surroundings.seed)
     return train(
-        task, config.optimizer, scratch=surroundings.scratch, progress=surroundings.progress
+        task,
+        config.optimizer,
+        scratch=surroundings.scratch,
+        progress=surroundings.progress,
+        processes=surroundings.processes,
     )
 
 

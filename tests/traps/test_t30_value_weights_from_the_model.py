@@ -65,9 +65,9 @@ def trained_with(inputs, root, monkeypatch):
     seen = []
     honest = supervised.code_loss
 
-    def remember(logp_MJL, ok_MJ, head_weights_J, omega_MJ=None):
+    def remember(logp_MJL, ok_MJ, head_weights_J, omega_MJ, total):
         seen.append(None if omega_MJ is None else omega_MJ.clone())
-        return honest(logp_MJL, ok_MJ, head_weights_J, omega_MJ)
+        return honest(logp_MJL, ok_MJ, head_weights_J, omega_MJ, total)
 
     monkeypatch.setattr(supervised, "code_loss", remember)
     vaft.run(steps.make_context(root, inputs, "vaft_checkpoint", steps.VAFT))
@@ -85,7 +85,7 @@ def stands_still(one, two):
     )
 
 
-def weigh_by_the_value_heads(model, batch, config, part_config, *, use_omega, matcher):
+def weigh_by_the_value_heads(model, batch, config, part_config, *, use_omega, matcher, totals):
     """The broken twin: the click probability of the model in training is the denominator."""
     rows_M = torch.arange(len(batch.ts_M))
     with torch.no_grad():

@@ -1,17 +1,22 @@
 """The life of a step: nothing is visible before it is checked, and everything refused is named."""
 
 import fcntl
+import logging
 import sys
+from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from components.pipeline import execute
 from components.pipeline.manifest import MANIFEST
 from components.runtime.context import StepResult
 from components.runtime.exit_codes import ExitCode
+from gpr_core.support.distributed import Processes
 from gpr_core.support.errors import ArtifactError, ContractError
 from gpr_core.support.files import read_json
-from tests.components.pipeline.conftest import MAKE, USE, MakeConfig
+from tests.components.pipeline.conftest import MAKE, USE, MakeConfig, make
 
 
 def status(steps, spec):
@@ -161,3 +166,47 @@ def test_a_checkpoint_of_other_parameters_is_never_seen(steps, monkeypatch):
     steps.write_params(make={"number": 5})
     steps.run(MAKE)
     assert seen[0] == seen[1] != seen[2]
+
+
+def start_as(monkeypatch, rank, count):
+    """Let this process look as if `torchrun` had started it; there is nobody to talk to."""
+    monkeypatch.setenv("RANK", str(rank))
+    monkeypatch.setenv("WORLD_SIZE", str(count))
+    together = Processes(rank, count)
+    monkeypatch.setattr(execute, "joined_processes", lambda device: nullcontext(together))
+    monkeypatch.setattr(logging, "disable", lambda level: None)
+
+
+def test_only_the_first_of_several_processes_publishes(steps, monkeypatch):
+    together = replace(MAKE, parallel=True)
+    start_as(monkeypatch, 1, 2)
+    assert steps.run(together) is ExitCode.DONE
+    assert not (steps.workspace / "artifacts").exists()
+    assert not (steps.workspace / "scratch" / "status").exists()
+    start_as(monkeypatch, 0, 2)
+    assert steps.run(together) is ExitCode.DONE
+    manifest = read_json(steps.workspace / "artifacts" / "numbers" / MANIFEST)
+    assert manifest["origin"]["processes"] == 2
+
+
+def test_a_step_learns_who_works_on_it(steps, monkeypatch):
+    seen = []
+
+    def remember(context):
+        seen.append(context.processes)
+        return make(context)
+
+    module = SimpleNamespace(PARAMS=MakeConfig, run=remember)
+    monkeypatch.setitem(sys.modules, "components.make.main", module)
+    assert steps.run(MAKE) is ExitCode.DONE
+    start_as(monkeypatch, 1, 3)
+    assert steps.run(replace(MAKE, parallel=True)) is ExitCode.DONE
+    assert seen == [Processes(0, 1), Processes(1, 3)]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_step_for_one_process_is_refused_in_several(steps, monkeypatch, caplog, rank):
+    start_as(monkeypatch, rank, 2)
+    assert steps.run(MAKE) is ExitCode.INPUT_REFUSED
+    assert "2 processes were started for step 'make', which runs in one" in caplog.text
+    assert not (steps.workspace / "artifacts").exists()

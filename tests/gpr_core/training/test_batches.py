@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from gpr_core.data.tables import DAY_MS, TokenKind
@@ -62,18 +63,58 @@ def test_a_batch_depends_on_seed_and_update_only() -> None:
     assert keys(make_source(examples, seed=1).at(0)) != keys(forward.at(0))
 
 
-def test_batches_go_through_time_in_blocks() -> None:
+def days_of_windows(examples: Examples, block_days: int) -> set[int]:
+    """Blocks of days in which windows end; several if the test is to say anything."""
+    last_row_W = examples.loss_row_M[examples.windows.loss_end_W - 1]
+    blocks = set((examples.context.ts[last_row_W] // (block_days * DAY_MS)).tolist())
+    assert len(blocks) >= 3
+    return blocks
+
+
+@pytest.mark.parametrize("block_days", [1, 4])
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_batches_go_through_time_in_blocks(block_days: int, epochs: int) -> None:
     examples = make_examples()
-    source = make_source(examples, epochs=1)
+    optimizer = OptimizerConfig(batch_windows=8, block_days=block_days)
+    source = BatchSource(examples, SEQUENCE, optimizer, seed=0, stage="test", epochs=epochs)
     blocks = []
     for update in range(source.num_updates):
         batch = source.at(update)
         last_ts_B = torch.where(
             batch.timeline.kind_BT == TokenKind.PAD, 0, batch.timeline.ts_BT
         ).amax(1)
-        blocks.append((last_ts_B // (4 * DAY_MS)).unique().tolist())
+        blocks.append((last_ts_B // (block_days * DAY_MS)).unique().tolist())
     assert all(len(block) == 1 for block in blocks)
-    assert blocks == sorted(blocks)
+    per_epoch = source.num_updates // epochs
+    for epoch in range(epochs):
+        seen = blocks[epoch * per_epoch : (epoch + 1) * per_epoch]
+        assert seen == sorted(seen)
+        assert {block for [block] in seen} == days_of_windows(examples, block_days)
+
+
+def test_the_shares_of_an_update_are_its_windows_in_order() -> None:
+    examples = make_examples()
+    optimizer = OptimizerConfig(batch_windows=8)
+    source = BatchSource(
+        examples, SEQUENCE, optimizer, seed=0, stage="test", epochs=1, num_shares=3
+    )
+    for update in range(source.num_updates):
+        shares = [source.share(update, share) for share in range(3)]
+        users = [share.timeline.user_key_B for share in shares]
+        assert max(map(len, users)) - min(map(len, users)) <= 1
+        whole = source.at(update)
+        assert torch.equal(torch.cat(users), whole.timeline.user_key_B)
+        assert torch.equal(torch.cat([share.ts_M for share in shares]), whole.ts_M)
+
+
+def test_an_update_with_fewer_windows_than_shares_has_empty_shares() -> None:
+    source = BatchSource(
+        make_examples(), SEQUENCE, OptimizerConfig(), seed=0, stage="test", epochs=1, num_shares=99
+    )
+    shares = [source.share(0, share) for share in range(99)]
+    windows = sum(len(share.timeline.user_key_B) for share in shares if share is not None)
+    assert windows == len(source.at(0).timeline.user_key_B)
+    assert shares[-1] is None
 
 
 def test_targets_labels_and_legal_sets_belong_to_the_readouts() -> None:

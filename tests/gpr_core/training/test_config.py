@@ -27,6 +27,7 @@ def test_fine_tuning_moves_more_slowly_than_pre_training() -> None:
         (lambda: SequenceConfig(max_tokens=16, new_tokens=16), "new_tokens is 16"),
         (lambda: SequenceConfig(gate_user_share=0.0), "gate_user_share is 0.0"),
         (lambda: OptimizerConfig(learning_rate=0.0), "learning_rate is 0.0"),
+        (lambda: OptimizerConfig(batch_windows=4, accumulate=5), "accumulate is 5"),
         (lambda: HeadWeightConfig(adaptive_share=1.5), "adaptive_share is 1.5"),
         (lambda: MtpConfig(epochs=0), "epochs is 0"),
         (lambda: VaftConfig(unweighted_share=-0.1), "unweighted_share is -0.1"),

@@ -120,7 +120,9 @@ def uses(monkeypatch, model, batch, strength):
     matcher = HeadMatcher(HEADS, HeadWeightConfig(match_balance=strength))
     total_J = torch.zeros(HEADS)
     for _ in range(200):
-        total_J += matcher.match(model, None, only_first).ok_MJ.sum(0)
+        count_J = matcher.match(model, None, only_first).ok_MJ.sum(0)
+        matcher.observe(count_J)
+        total_J += count_J
     return (total_J / total_J.sum()).tolist()
 
 

@@ -1,16 +1,25 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 
 from gpr_core.data.tables import DAY_MS, TABLES
-from gpr_core.models.config import ModelConfig, RecursionConfig, RefiningConfig
+from gpr_core.models.config import ExpertsConfig, ModelConfig, RecursionConfig, RefiningConfig
 from gpr_core.models.gpr import GPR
+from gpr_core.support.distributed import Processes
+from gpr_core.support.errors import ConfigError
 from gpr_core.support.progress import Progress
 from gpr_core.support.seeding import seed_global_torch
 from gpr_core.training import loop
+from gpr_core.training.checkpointing import CHECKPOINT_FILE
 from gpr_core.training.config import MtpConfig, OptimizerConfig, SequenceConfig, ValueLossConfig
 from gpr_core.training.examples import Examples, build_examples
 from gpr_core.training.leak_probe import leak_probe, probe_batch
@@ -41,6 +50,10 @@ ALL_PARTS = replace(
 
 @pytest.fixture(scope="module")
 def examples() -> Examples:
+    return make_examples()
+
+
+def make_examples() -> Examples:
     corpus = make_small_corpus()
     return build_examples(
         corpus.tables,
@@ -82,7 +95,12 @@ def surroundings(folder: Path) -> Surroundings:
     )
 
 
-@pytest.mark.parametrize("config", [CONFIG, ALL_PARTS], ids=["default", "all parts"])
+ACCUMULATED = replace(ALL_PARTS, optimizer=replace(ALL_PARTS.optimizer, accumulate=3))
+
+
+@pytest.mark.parametrize(
+    "config", [CONFIG, ALL_PARTS, ACCUMULATED], ids=["default", "all parts", "accumulated"]
+)
 def test_a_run_stopped_in_the_middle_of_an_epoch_ends_with_the_same_model(
     tmp_path: Path, examples: Examples, monkeypatch: pytest.MonkeyPatch, config: MtpConfig
 ) -> None:
@@ -106,6 +124,69 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_ends_with_the_same_model(
     assert curve.equals(resumed_curve)
     for name, tensor in straight.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+KILLED_RUN = textwrap.dedent(
+    """
+    import os, signal, sys
+    from pathlib import Path
+    from gpr_core.training import loop
+    from gpr_core.training.mtp import pretrain
+    from tests.gpr_core.training.test_mtp import (
+        ACCUMULATED, make_examples, make_model, surroundings
+    )
+
+    read_share = loop._read_share
+
+    def killed_between_two_shares(task, update, share):
+        if (update, share) == (6, 2):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read_share(task, update, share)
+
+    loop._read_share = killed_between_two_shares
+    around = surroundings(Path(sys.argv[1]))
+    pretrain(make_model(ACCUMULATED), make_examples(), ACCUMULATED, around, continues=False)
+    """
+)
+
+
+def test_a_run_killed_between_two_shares_ends_with_the_same_model(
+    tmp_path: Path, examples: Examples
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", KILLED_RUN, str(tmp_path / "killed")]
+    assert subprocess.run(command, env=environment).returncode == -signal.SIGKILL
+    models, curves = [], []
+    for folder in ("straight", "killed"):
+        assert (tmp_path / folder / CHECKPOINT_FILE).exists() == (folder == "killed")
+        model = make_model(ACCUMULATED)
+        around = surroundings(tmp_path / folder)
+        curves.append(pretrain(model, examples, ACCUMULATED, around, continues=False))
+        models.append(model.state_dict())
+    # Two epochs: update 6 and the checkpoint of update 4 are in the middle of the first.
+    assert curves[0].num_rows // 2 > 6
+    assert curves[0].equals(curves[1])
+    for name, tensor in models[0].items():
+        assert torch.equal(tensor, models[1][name]), name
+
+
+@pytest.mark.parametrize("accumulate", [2, 5])
+def test_accumulated_updates_are_the_updates_of_the_whole_batch(
+    tmp_path: Path, examples: Examples, accumulate: int
+) -> None:
+    # Dropout would draw other masks for other shares.
+    plain = replace(CONFIG, model=replace(CONFIG.model, dropout=0.0))
+    accumulated = replace(plain, optimizer=replace(plain.optimizer, accumulate=accumulate))
+    models = make_model(plain), make_model(plain)
+    curves = [
+        pretrain(model, examples, config, surroundings(tmp_path / name), continues=False)
+        for name, model, config in zip("ab", models, (plain, accumulated), strict=True)
+    ]
+    for name in curves[0].column_names:
+        pair = [curve[name].to_numpy() for curve in curves]
+        np.testing.assert_allclose(*pair, rtol=2e-4, atol=1e-6, err_msg=name)
+    for name, tensor in models[0].state_dict().items():
+        torch.testing.assert_close(models[1].state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
 
 
 def test_losses_of_all_heads_fall(tmp_path: Path, examples: Examples) -> None:
@@ -138,3 +219,18 @@ def test_a_model_with_all_parts_learns_and_does_not_leak(
         assert column[-1] < column[0], name
     assert float(model.knowledge.gate.detach()) != pytest.approx(0.1)
     assert leak_probe(model.eval(), probe_batch(examples), seed=0) == 0.0
+
+
+def test_experts_are_trained_in_one_process(examples: Examples, tmp_path: Path) -> None:
+    config = replace(CONFIG, model=replace(CONFIG.model, experts=ExpertsConfig(count=2)))
+    model = GPR(config.model, CODEBOOK_SIZES)
+    surroundings = Surroundings(
+        seed=0,
+        device="cpu",
+        cutoff_ts=CUTOFF_TS,
+        scratch=tmp_path,
+        progress=Progress("mtp"),
+        processes=Processes(rank=0, count=2),
+    )
+    with pytest.raises(ConfigError, match="one process"):
+        pretrain(model, examples, config, surroundings, continues=False)

@@ -61,12 +61,64 @@ def test_a_task_covers_every_parameter_once_and_moves_head_weights(changes, matc
     assert {id(one) for one in task.parameter_groups[1]} == {
         id(one) for one in model.hte.parameters()
     }
-    result = task.loss_at(0)
+    result = task.loss_at(0, 0)
     assert asked == [0]
-    assert set(result.numbers) == set(task.columns)
+    assert {name: one.shape for name, one in result.sums.items()} == {
+        name: zeros.shape for name, zeros in task.no_sums.items()
+    }
+    assert set(task.observe(result.sums)) == set(task.columns)
     valid = (source.at(0).timeline.kind_BT != 4).sum()
     assert result.tokens == int(valid)
     task.after_update(0)
     weights = model.head_weights_J
     assert weights.tolist() != [0.5, 0.5]
     assert torch.isclose(weights.sum(), torch.tensor(1.0), atol=1e-6)
+
+
+def saved_bytes(task, share) -> int:
+    """Memory that the backward pass of one share keeps, in bytes."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        result = task.loss_at(0, share)
+    assert result.loss.requires_grad
+    return sum(kept.values())
+
+
+def test_a_share_keeps_its_part_of_the_memory_of_an_update() -> None:
+    corpus = make_small_corpus()
+    sequence = SequenceConfig(max_tokens=24, new_tokens=12)
+    examples = build_examples(
+        corpus.tables, corpus.catalog, sequence, num_heads=2, cutoff_ts=CUTOFF_TS, seed=0
+    )
+    losses = Losses(
+        heads=HeadWeightConfig(),
+        value=ValueLossConfig(),
+        parts=PartLossConfig(),
+        matches_heads=False,
+        use_omega=lambda _: False,
+    )
+    model = GPR(ModelConfig(**SMALLEST), CODEBOOK_SIZES)
+    weights = sum(one.numel() * one.element_size() for one in model.parameters())
+    whole, *shares = [
+        saved_bytes(make_task(model, source, losses, stage="test", seed=0), share) - weights
+        for num_shares in (1, 4)
+        for source in [
+            BatchSource(
+                examples,
+                sequence,
+                OptimizerConfig(),
+                seed=0,
+                stage="test",
+                epochs=1,
+                num_shares=num_shares,
+            )
+        ]
+        for share in range(num_shares)
+    ]
+    assert max(shares) < 0.4 * whole

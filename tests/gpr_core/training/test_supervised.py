@@ -182,8 +182,8 @@ def test_the_value_scale_is_that_of_the_loss_decisions(examples: Examples) -> No
 
 
 def make_code_loss(nll: list[float], count: list[int]) -> CodeLoss:
-    nll_JL = torch.tensor(nll)[:, None].expand(-1, 3)
-    return CodeLoss(torch.zeros(()), nll_JL.mean(1), nll_JL, torch.tensor(count))
+    count_J = torch.tensor(count)
+    return CodeLoss(torch.zeros(()), (torch.tensor(nll) * count_J)[:, None].expand(-1, 3), count_J)
 
 
 def test_head_weights_wait_for_the_warm_up_and_keep_their_floor() -> None:
@@ -205,7 +205,8 @@ def test_the_curve_shows_unweighted_losses_of_each_head() -> None:
     code = make_code_loss([1.5, 0.0], [4, 0])
     balance.observe(code)
     zero = torch.zeros(())
-    numbers = curve_numbers(SupervisedLoss(zero, code, zero, zero, {}), balance, model)
+    sums = SupervisedLoss(zero, code, zero, zero, {}).sums()
+    numbers = curve_numbers(sums, balance, model)
     assert tuple(numbers) == curve_columns(TINY_MODEL)
     assert numbers["nll_head_1"] == 1.5
     assert np.isnan(numbers["nll_head_2"])
