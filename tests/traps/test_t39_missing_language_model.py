@@ -3,15 +3,18 @@
 Broken twin: a fallback that signs with the name of the model.
 """
 
+from components.runtime.thoughts import KEY_VARIABLE, choose_provider
+from gpr_core.data.config import ThoughtsConfig
 from gpr_core.data.tables import DAY_MS
 from gpr_core.knowledge.cache import ThoughtCache, count_providers
-from gpr_core.knowledge.language_model import LanguageModelProvider, language_model_or_facts
+from gpr_core.knowledge.language_model import LanguageModelProvider
 from gpr_core.knowledge.template import TemplateProvider
 from gpr_core.knowledge.views import History
 from tests.gpr_core.knowledge.histories import asked, timelines, user, viewed
 
 HISTORY = History(timelines(user(1), viewed(1, 1.0, 3), asked(1, 2.5)))
 FACTS = TemplateProvider()
+MODEL = ThoughtsConfig(provider="language_model", url="https://model.test", model="big")
 
 
 def refuse(_prompt):
@@ -34,10 +37,10 @@ def reported(provider):
     return count_providers(ThoughtCache().thoughts(HISTORY, *HISTORY.request_days(), provider))
 
 
-def test_the_table_names_who_really_spoke(tmp_path):
+def test_the_table_names_who_really_spoke(monkeypatch):
     assert reported(LanguageModelProvider("big", refuse, FACTS)) == {"template": 1}
-    keyless = language_model_or_facts("https://model.test", "big", tmp_path / "key", FACTS)
-    assert reported(keyless) == {"template": 1}
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    assert reported(choose_provider(MODEL)) == {"template": 1}
     assert reported(LanguageModelProvider("big", lambda _: "category9", FACTS)) == {"big": 1}
 
 
