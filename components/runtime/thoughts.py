@@ -1,8 +1,8 @@
 """Makes the thoughts of external knowledge that a step writes or reads.
 
 Answers of a language model are kept beside the partitions of the lake, in `<lake>/answers/`, so
-that no later day, and no run that starts again, asks about the same user and day twice. The
-template is faster than a file and is computed each time.
+that no later day, and no run that starts again, asks about the same user and day twice. Who
+withdraws consent is forgotten there. The template is faster than a file and computed each time.
 """
 
 import logging
@@ -56,8 +56,8 @@ def collect_thoughts(
     Raises:
         ConfigError: If the address of the language model is not http or https.
     """
-    history = History(curated.timelines)
-    wanted = wanted_thoughts(history, curated.canonical["users"], from_ts=from_ts, also_on=also_on)
+    history = History(curated.timelines, curated.canonical["users"])
+    wanted = wanted_thoughts(history, from_ts=from_ts, also_on=also_on)
     provider = choose_provider(config)
     context.progress.phase(
         f"external knowledge: {provider.name} thinks about {wanted.user_key_N.size} user days"
@@ -66,6 +66,7 @@ def collect_thoughts(
         return make_thoughts(history, wanted, provider, ThoughtCache(landed))
     path = context.lake / "answers" / "thoughts.parquet"
     cache = ThoughtCache.load(path, landed=landed)
+    cache.forget(history.users_without_consent())
     return make_thoughts(history, wanted, provider, cache, keep=partial(_keep, path))
 
 

@@ -78,6 +78,17 @@ class ThoughtCache:
         """
         write_parquet(path, _table(self._entries))
 
+    def forget(self, user_keys: Ints) -> None:
+        """Drop what was answered about people.
+
+        Args:
+            user_keys: [.] int64 users, in any order.
+        """
+        gone = set(user_keys.tolist())
+        self._entries = {
+            key: entry for key, entry in self._entries.items() if key.user_key not in gone
+        }
+
     def thoughts(
         self, history: History, user_key_N: Ints, as_of_ts_N: Ints, provider: ThoughtProvider
     ) -> pa.Table:

@@ -1,6 +1,6 @@
 """Thoughts of a whole corpus or day, made in one go before anyone trains or decodes.
 
-Letters: N pairs of a user and a day, M user versions.
+Letters: N pairs of a user and a day.
 """
 
 from collections.abc import Callable
@@ -32,17 +32,14 @@ class Wanted(NamedTuple):
     as_of_ts_N: Ints
 
 
-def wanted_thoughts(
-    history: History, users: pa.Table, *, from_ts: int, also_on: int | None = None
-) -> Wanted:
+def wanted_thoughts(history: History, *, from_ts: int, also_on: int | None = None) -> Wanted:
     """List the users and days that requests need a thought for.
 
     Who has withdrawn consent is left out on all days, also on those before: nothing is made about
     such people any more. So are private sessions, whose keys are no user's.
 
     Args:
-        history: All events.
-        users: Lake table `users`, as far as it is known now.
+        history: All events, and the profiles as far as they are known now.
         from_ts: Epoch ms; days before it are left out.
         also_on: Start of a day on which requests of anyone may be rehearsed: everyone who ever
             made a request is wanted there, too.
@@ -55,27 +52,9 @@ def wanted_thoughts(
         everyone = np.unique(user_N)
         user_N = np.concatenate([user_N, everyone])
         day_N = np.concatenate([day_N, np.full_like(everyone, also_on)])
-    is_wanted_N = (day_N >= from_ts) & np.isin(user_N, consenting_users(users))
+    is_wanted_N = (day_N >= from_ts) & np.isin(user_N, history.users_with_consent())
     pairs = np.unique(np.stack([day_N[is_wanted_N], user_N[is_wanted_N]], axis=1), axis=0)
     return Wanted(user_key_N=pairs[:, 1], as_of_ts_N=pairs[:, 0])
-
-
-def consenting_users(users: pa.Table) -> Ints:
-    """List the users whose latest version gives consent.
-
-    Args:
-        users: Lake table `users`, any order.
-
-    Returns:
-        Keys, int64 ascending.
-    """
-    key_M, start_M = (
-        users[name].to_numpy().astype(np.int64) for name in ("user_key", "valid_from")
-    )
-    order = np.lexsort((start_M, key_M))
-    is_last = np.append(np.diff(key_M[order]) != 0, True)[: key_M.size]
-    latest = order[is_last]
-    return np.asarray(key_M[latest[users["consent"].to_numpy()[latest] == 1]])
 
 
 def make_thoughts(
@@ -102,7 +81,8 @@ def make_thoughts(
     count = wanted.user_key_N.size
     step = count if keep is None else _PAIRS_BETWEEN_KEEPS
     parts = [TABLES["thoughts"].schema.empty_table()]
-    for start in range(0, count, max(step, 1)):
+    # Nobody to think about is one empty part: what was forgotten must be kept as forgotten.
+    for start in range(0, max(count, 1), max(step, 1)):
         part = slice(start, start + step)
         user_N, day_N = wanted.user_key_N[part], wanted.as_of_ts_N[part]
         parts.append(cache.thoughts(history, user_N, day_N, provider))

@@ -9,10 +9,9 @@ from gpr_core.data.tables import DAY_MS
 from gpr_core.knowledge.cache import ThoughtCache, count_providers
 from gpr_core.knowledge.language_model import LanguageModelProvider
 from gpr_core.knowledge.template import TemplateProvider
-from gpr_core.knowledge.views import History
-from tests.gpr_core.knowledge.histories import asked, timelines, user, viewed
+from tests.gpr_core.knowledge.histories import asked, make_history, user, viewed
 
-HISTORY = History(timelines(user(1), viewed(1, 1.0, 3), asked(1, 2.5)))
+HISTORY = make_history(user(1), viewed(1, 1.0, 3), asked(1, 2.5))
 FACTS = TemplateProvider()
 MODEL = ThoughtsConfig(provider="language_model", url="https://model.test", model="big")
 

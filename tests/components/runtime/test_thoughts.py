@@ -3,6 +3,7 @@
 import logging
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -44,10 +45,10 @@ def answers(monkeypatch):
     return asked_for
 
 
-def collect(lake, landed=NOTHING):
+def collect(lake, landed=NOTHING, *, curated=CURATED):
     """Make all thoughts of the two days."""
     context = SimpleNamespace(lake=lake, progress=Progress("test"))
-    return collect_thoughts(context, MODEL, CURATED, landed, from_ts=0)
+    return collect_thoughts(context, MODEL, curated, landed, from_ts=0)
 
 
 def test_the_credential_comes_from_the_environment(monkeypatch, caplog):
@@ -67,6 +68,15 @@ def test_no_later_run_asks_again(tmp_path, answers):
     assert collect(tmp_path).equals(first)
     assert len(answers) == 2
     assert pq.read_table(tmp_path / "answers" / "thoughts.parquet").num_rows == 2
+
+
+def test_who_withdraws_consent_is_forgotten(tmp_path, answers):
+    collect(tmp_path)
+    withdrew = {"user_key": 1, "valid_from": 9 * DAY_MS, "consent": 0}
+    users = pa.concat_tables([CURATED.canonical["users"], make_table("users", withdrew)])
+    later = SimpleNamespace(timelines=CURATED.timelines, canonical={"users": users})
+    assert collect(tmp_path, curated=later).num_rows == 0
+    assert pq.read_table(tmp_path / "answers" / "thoughts.parquet").num_rows == 0
 
 
 def test_what_landed_is_not_asked_for(tmp_path, answers):

@@ -10,10 +10,9 @@ from gpr_core.features.thoughts import ThoughtIndex, read_thoughts
 from gpr_core.features.timeline_store import TimelineStore
 from gpr_core.knowledge.cache import ThoughtCache
 from gpr_core.knowledge.template import TemplateProvider
-from gpr_core.knowledge.views import History
 from gpr_core.knowledge.words import thought_words
 from gpr_core.support.errors import LeakageError
-from tests.gpr_core.knowledge.histories import asked, timelines, user, viewed
+from tests.gpr_core.knowledge.histories import asked, make_history, timelines, user, viewed
 from tests.thoughts import make_thoughts
 
 
@@ -52,7 +51,7 @@ def make_store(*, with_thoughts):
         row["request_key"] = 100 + number if row["kind"] == 2 else 0
         row["item_key"] = int(row["item_kind"] > 0)
     table = timelines(*rows)
-    history = History(table)
+    history = make_history(*rows)
     thoughts = ThoughtCache().thoughts(history, *history.request_days(), TemplateProvider())
     columns = {"item_kind": [2], "item_key": [1], "c1": [0]}
     types = {"item_kind": pa.int8(), "item_key": pa.uint64(), "c1": pa.int16()}

@@ -8,16 +8,14 @@ from gpr_core.data.tables import DAY_MS, TABLES
 from gpr_core.knowledge.cache import ThoughtCache, count_providers
 from gpr_core.knowledge.language_model import LanguageModelProvider
 from gpr_core.knowledge.template import TemplateProvider
-from gpr_core.knowledge.views import History
 from gpr_core.knowledge.words import thought_words
-from tests.gpr_core.knowledge.histories import NO_CONSENT, asked, timelines, user, viewed
+from tests.gpr_core.knowledge.histories import NO_CONSENT, asked, make_history, user, viewed
 from tests.thoughts import make_thoughts
 
-HISTORY = History(
-    timelines(
+HISTORY = make_history(
         user(1), viewed(1, 1.0, 3), asked(1, 2.5), asked(1, 3.5),
         user(2, consent=NO_CONSENT), viewed(2, 1.0, 3), asked(2, 2.5),
-    )
+
 )  # fmt: skip
 WANTED = HISTORY.request_days()
 
@@ -78,9 +76,17 @@ def test_what_landed_is_taken_and_nobody_is_asked():
 def test_neither_the_lake_nor_an_old_answer_speaks_about_people_without_consent():
     cache = ThoughtCache(landed_thoughts((2, 2)))
     cache.thoughts(HISTORY, *WANTED, TemplateProvider())
-    withdrawn = History(timelines(user(1, consent=NO_CONSENT), viewed(1, 1.0, 3), asked(1, 2.5)))
+    withdrawn = make_history(user(1, consent=NO_CONSENT), viewed(1, 1.0, 3), asked(1, 2.5))
     assert cache.thoughts(HISTORY, *WANTED, TemplateProvider())["user_key"].to_pylist() == [1, 1]
     assert cache.thoughts(withdrawn, *WANTED, TemplateProvider()).num_rows == 0
+
+
+def test_people_are_forgotten(tmp_path):
+    cache = ThoughtCache()
+    cache.thoughts(HISTORY, *WANTED, TemplateProvider())
+    cache.forget(np.array([2, 1]))
+    cache.save(tmp_path / "thoughts.parquet")
+    assert pq.read_table(tmp_path / "thoughts.parquet").num_rows == 0
 
 
 def test_a_landed_text_without_a_word_says_nothing():

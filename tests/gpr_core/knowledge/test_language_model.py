@@ -11,13 +11,12 @@ import pytest
 from gpr_core.data.tables import DAY_MS
 from gpr_core.knowledge.language_model import HttpModel, LanguageModelProvider
 from gpr_core.knowledge.template import TemplateProvider
-from gpr_core.knowledge.views import History
 from gpr_core.support.errors import ConfigError
-from tests.gpr_core.knowledge.histories import NO_CONSENT, timelines, user, viewed
+from tests.gpr_core.knowledge.histories import NO_CONSENT, make_history, user, viewed
 
 FACTS = TemplateProvider()
-HISTORY = History(
-    timelines(user(4711), viewed(4711, 1.0, 3), user(2, consent=NO_CONSENT), viewed(2, 1.0, 3))
+HISTORY = make_history(
+    user(4711), viewed(4711, 1.0, 3), user(2, consent=NO_CONSENT), viewed(2, 1.0, 3)
 )
 VIEW = HISTORY.view(4711, 2 * DAY_MS)
 
