@@ -186,9 +186,9 @@ class _Profiles(NamedTuple):
         return cls(user_M[order], start_M[order], consents_M, is_last_M)
 
     def consents_at(self, user_key: int, as_of_ts: int) -> bool:
-        """Tell whether the version that was in force before a time gives consent."""
+        """Tell whether the version in force at a time gives consent; changes come at midnight."""
         first, last = np.searchsorted(self.user_M, [user_key, user_key + 1])
-        place = first + np.searchsorted(self.start_M[first:last], as_of_ts) - 1
+        place = first + np.searchsorted(self.start_M[first:last], as_of_ts, side="right") - 1
         return bool(place >= first and self.consents_M[place])
 
 

@@ -179,7 +179,7 @@ def test_nothing_is_said_without_consent_on_the_day_and_now(day):
     for row in day.thoughts.to_pylist():
         own = [version for version in versions if version["user_key"] == row["user_key"]]
         own.sort(key=lambda version: version["valid_from"])
-        before = [version for version in own if version["valid_from"] < row["as_of_ts"]]
+        before = [version for version in own if version["valid_from"] <= row["as_of_ts"]]
         assert before[-1]["consent"] == own[-1]["consent"] == 1
     assert any(version["consent"] == 0 for version in versions)
 

@@ -14,6 +14,7 @@ from components.runtime.thoughts import (
     collect_thoughts,
     provider_metrics,
 )
+from data_contracts.check import check_table
 from gpr_core.data.config import ThoughtsConfig
 from gpr_core.data.tables import DAY_MS, TABLES
 from gpr_core.knowledge.language_model import LanguageModelProvider
@@ -77,6 +78,16 @@ def test_who_withdraws_consent_is_forgotten(tmp_path, answers):
     later = SimpleNamespace(timelines=CURATED.timelines, canonical={"users": users})
     assert collect(tmp_path, curated=later).num_rows == 0
     assert pq.read_table(tmp_path / "answers" / "thoughts.parquet").num_rows == 0
+
+
+def test_what_landed_before_a_withdrawal_breaks_no_contract_and_is_left_out(tmp_path, answers):
+    landed = make_thoughts((1, 2, [5]), text="category9", provider="outside")
+    withdrew = {"user_key": 1, "valid_from": 3 * DAY_MS, "consent": 0}
+    users = pa.concat_tables([CURATED.canonical["users"], make_table("users", withdrew)])
+    outcome = check_table("thoughts", landed, references={"users": users})
+    assert outcome.quarantine.num_rows == 0
+    later = SimpleNamespace(timelines=CURATED.timelines, canonical={"users": users})
+    assert collect(tmp_path, outcome.clean, curated=later).num_rows == 0
 
 
 def test_what_landed_is_not_asked_for(tmp_path, answers):

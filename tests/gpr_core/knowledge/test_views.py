@@ -29,7 +29,7 @@ PAST = (
 FUTURE = (
     viewed(1, 4.1, 11),
     acted(1, 1.7, Action.CONVERSION, 12, late_days=3.0),
-    user(1, 4.0, consent=NO_CONSENT),
+    user(1, 4.01, consent=NO_CONSENT),
     viewed(2, 4.5, 3),
     viewed(2, 4.6, 12),
 )
@@ -70,7 +70,7 @@ def test_the_check_finds_complements_of_everything(monkeypatch):
 
 
 def test_without_consent_there_are_no_events():
-    rows = [user(1), viewed(1, 1.0, 3), user(1, 2.0, consent=NO_CONSENT)]
+    rows = [user(1), viewed(1, 1.0, 3), user(1, 2.5, consent=NO_CONSENT)]
     history = make_history(*rows)
     assert history.view(1, 2 * DAY_MS).events.ts_N.size == 1
     withdrawn = history.view(1, 3 * DAY_MS)
@@ -97,14 +97,14 @@ def consents(history):
 
 def test_consent_is_that_of_the_profile_in_force():
     history = History(timelines(*OWN_TOKENS), WITHDRAWN)
-    assert consents(history) == [False, True, True, False, False, False, True]
+    assert consents(history) == [True, True, False, False, False, True, True]
     assert history.view(1, 4 * DAY_MS).events.ts_N.size == 0
     assert history.users_with_consent().tolist() == [1]
     assert history.users_without_consent().tolist() == [2]
 
 
 def test_the_check_finds_consent_that_is_read_from_tokens():
-    assert consents(make_history(*OWN_TOKENS)) == [False, *[True] * 6]
+    assert consents(make_history(*OWN_TOKENS)) == [True] * 7
 
 
 def test_without_profiles_nobody_consents():
