@@ -55,8 +55,8 @@ class UserView:
 
     Attributes:
         user_key: The user; for the cache, never for a provider.
-        as_of_ts: Start of the day, epoch ms; everything below is from before it.
-        has_consent: Whether the profile in force says so; false if there is none.
+        as_of_ts: Start of the day, epoch ms; events and complements are from before it.
+        has_consent: Whether the profile in force then says so; false if there is none.
         events: Past events; empty without consent.
         complements: Category -> categories that people turn to around it, best first.
     """

@@ -18,6 +18,7 @@ from components.model_push import main as push
 from components.model_push.bundle import stage_bundle
 from components.mtp_pretrain import main as mtp
 from components.runtime.lake_inputs import read_tables
+from components.runtime.model_store import ModelStore, seal_bundle
 from components.simulator_snapshot import main as snapshot
 from components.tokenization import main as tokenization
 from components.vaft import main as vaft
@@ -288,7 +289,26 @@ def test_no_step_can_forget_thoughts(day):
         policy.read(store.prefix_batch(keys, 32))
 
 
-def test_the_bundle_says_who_should_think(day):
-    stage_bundle({name: day.root / name for name in INPUTS["push"]}, day.root / "bundle")
-    settings = read_json(day.root / "bundle" / "corpus_stats" / "thoughts.json")
+def test_a_champion_reads_the_same_thoughts_in_its_own_ids(day, tmp_path):
+    bundle = tmp_path / "bundle"
+    stage_bundle({name: day.root / name for name in INPUTS["push"]}, bundle)
+    settings = read_json(bundle / "corpus_stats" / "thoughts.json")
     assert settings == {"provider": "template", "url": "", "model": ""}
+    # The same ids in other bytes: a store of its own is made for the champion.
+    path = bundle / "tokenizer" / "sid_map.parquet"
+    pq.write_table(pq.read_table(path), path, compression="none")
+    version = seal_bundle(bundle, mini_day.DAY)
+    ModelStore(tmp_path / "registry").publish(bundle, version)
+    out = tmp_path / "out"
+    out.mkdir()
+    context = make_context(
+        day.root,
+        mini_day.PARAMS,
+        inputs={name: day.root / name for name in INPUTS["evaluation"]},
+        outputs={"evaluation": tmp_path / "evaluation"},
+        out=out,
+        champion=version,
+    )
+    found = evaluation.run(replace(context, registry=tmp_path / "registry")).metrics
+    for metric in ("HR_ad@10", "ndcg", "final_value_mean"):
+        assert found[f"champion/{metric}"] == found[f"hepo/{metric}"]
