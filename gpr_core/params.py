@@ -49,6 +49,15 @@ class Params:
     model_push: PromotionConfig = field(default_factory=PromotionConfig)
     """Step 8."""
 
+    def __post_init__(self) -> None:
+        """Check what concerns two sections."""
+        vectors = self.mtp_pretrain.model.knowledge_vectors
+        if vectors and self.corpus_curation.thoughts.provider == "none":
+            raise ConfigError(
+                f"mtp_pretrain.model.knowledge_vectors is {vectors}, but nobody makes thoughts",
+                fix="set corpus_curation.thoughts.provider: template, or knowledge_vectors: 0",
+            )
+
 
 def preset(name: str) -> Params:
     """Make the parameters of a preset.

@@ -21,6 +21,7 @@ _KNOWN_AT = {
     "ad_versions": ("valid_from",),
     "content": ("publish_ts",),
 }
+_THOUGHTS_KNOWN_AT = {"thoughts": ("as_of_ts", "source_max_ts")}
 # Rounding of a float32 weight must not fail a ratio that sits exactly at the cap.
 _RATIO_SLACK = 1e-5
 
@@ -69,9 +70,10 @@ def _time_order(timelines: pa.Table) -> GateResult:
 
 def _nothing_after_cutoff(tables: Mapping[str, pa.Table], window: Window) -> GateResult:
     """Count rows that happened or became known at or after the cutoff."""
+    known_at = _KNOWN_AT | (_THOUGHTS_KNOWN_AT if "thoughts" in tables else {})
     late = {
         f"{name}.{column}": int((tables[name][column].to_numpy() >= window.cutoff_ts).sum())
-        for name, columns in _KNOWN_AT.items()
+        for name, columns in known_at.items()
         for column in columns
     }
     where = ", ".join(name for name, count in late.items() if count) or "none"

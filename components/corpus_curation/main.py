@@ -13,7 +13,9 @@ from components.corpus_curation.gates import measure_gates
 from components.runtime.context import StepContext, StepResult
 from components.runtime.lake_inputs import first_lake_day, read_checked
 from components.runtime.model_store import ModelStore
+from components.runtime.thoughts import collect_thoughts, provider_metrics
 from gpr_core.data.config import CurationConfig
+from gpr_core.data.days import day_start_ms
 from gpr_core.data.decisions import drop_rare_users
 from gpr_core.data.engine import Engine
 from gpr_core.data.fusion import FusionStats
@@ -22,11 +24,12 @@ from gpr_core.data.splits import Split
 from gpr_core.data.tables import DAY_MS, Action, TokenKind
 from gpr_core.features.corpus import (
     BUCKETS_FILE,
-    CONFIG_FILE,
     CuratedDays,
     curate_days,
     first_landing_days,
+    save_corpus_config,
 )
+from gpr_core.knowledge.cache import count_providers
 from gpr_core.objectives.value_weights import (
     LoggedValue,
     ValueWeightConstants,
@@ -36,7 +39,6 @@ from gpr_core.objectives.value_weights import (
     raw_value,
     value_weights,
 )
-from gpr_core.support.config import to_mapping
 from gpr_core.support.files import write_json, write_text
 
 PARAMS = CurationConfig
@@ -94,19 +96,29 @@ def run(context: StepContext[CurationConfig]) -> StepResult:
     context.progress.phase("curating tables, timelines and decisions")
     with Engine(context.threads) as engine:
         curated = curate_days(tables, config, context.day, engine=engine)
+    thoughts = _thoughts(context, curated, tables)
     context.progress.phase("clustering near duplicates, splitting and weighing")
-    corpus = make_corpus(curated, config, seed=context.seed, kept=_champion_stats(context))
+    kept = _champion_stats(context)
+    corpus = make_corpus(curated, config, seed=context.seed, kept=kept, thoughts=thoughts)
     context.progress.phase("writing")
     folder = context.outputs["corpus"]
     write_corpus(folder, corpus, curated, config)
     write_json(folder / "split.json", _describe(corpus, curated, context))
     write_text(context.plots / "days.csv", _days_csv(corpus.tables["decisions"]))
     gates = measure_gates(corpus.tables, curated.window, corpus.items, config)
-    return StepResult(metrics=_metrics(corpus), gates=gates)
+    if thoughts is None:
+        return StepResult(metrics=_metrics(corpus), gates=gates)
+    metrics = _metrics(corpus) | provider_metrics(thoughts)
+    return StepResult(metrics=metrics, gates=gates, providers=count_providers(thoughts))
 
 
 def make_corpus(
-    curated: CuratedDays, config: CurationConfig, *, seed: int, kept: FusionStats | None = None
+    curated: CuratedDays,
+    config: CurationConfig,
+    *,
+    seed: int,
+    kept: FusionStats | None = None,
+    thoughts: pa.Table | None = None,
 ) -> Corpus:
     """Add what is fitted on the training window.
 
@@ -115,6 +127,7 @@ def make_corpus(
         config: Parameters.
         seed: Run seed.
         kept: Embedding statistics of codebooks that are kept; None fits new ones.
+        thoughts: External knowledge; None where nobody asked for it.
 
     Returns:
         All tables and fitted values of the artifact.
@@ -139,6 +152,8 @@ def make_corpus(
         "decisions": decisions,
         "value_weights": pa.table(weights, VALUE_WEIGHTS_SCHEMA),
     }
+    if thoughts is not None:
+        tables["thoughts"] = thoughts
     return Corpus(
         tables=tables, items=items, constants=constants, clipped=clipped_share(logged, constants)
     )
@@ -160,7 +175,25 @@ def write_corpus(
     curated.buckets.save(folder / BUCKETS_FILE)
     corpus.items.stats.save(folder / STATS_FILE)
     corpus.constants.save(folder / "value_weights.json")
-    write_json(folder / CONFIG_FILE, to_mapping(config))
+    save_corpus_config(folder, config)
+
+
+def _thoughts(
+    context: StepContext[CurationConfig], curated: CuratedDays, tables: dict[str, pa.Table]
+) -> pa.Table | None:
+    """Let external knowledge speak about every request that training and simulator read."""
+    config = context.params.thoughts
+    if config.provider == "none":
+        return None
+    return collect_thoughts(
+        context,
+        config,
+        curated,
+        tables["thoughts"],
+        from_ts=curated.window.start_ts,
+        # The simulator rehearses requests at the end of the last day.
+        also_on=day_start_ms(context.day),
+    )
 
 
 def _champion_stats(context: StepContext[CurationConfig]) -> FusionStats | None:

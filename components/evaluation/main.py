@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from components.evaluation.differences import compare, paired_evidence
 from components.evaluation.outputs import Judgement, write_outputs
 from components.runtime.context import GateResult, StepContext, StepResult
 from components.runtime.lake_inputs import read_checked
 from components.runtime.model_store import ModelStore
+from components.runtime.thoughts import collect_thoughts, provider_metrics
 from gpr_core.baselines.popularity import Popularity
+from gpr_core.data.days import day_start_ms
 from gpr_core.data.engine import Engine
 from gpr_core.data.lake import Lake
 from gpr_core.evaluation.catalogs import encode_catalog
@@ -42,7 +45,7 @@ from gpr_core.features.corpus import (
     curate_later_day,
     first_landing_days,
 )
-from gpr_core.features.timeline_store import TimelineStore
+from gpr_core.knowledge.cache import count_providers
 from gpr_core.support.errors import ContractError
 from gpr_core.training.sequence_file import load_sequence
 from gpr_core.world.oracle import Oracle
@@ -83,8 +86,8 @@ def run(context: StepContext[EvaluationConfig]) -> StepResult:
         ContractError: If a lake table breaks its contract, or the next day has no request.
     """
     evaluation_day = context.day + timedelta(days=1)
-    curated = _curate(context, evaluation_day)
-    day = _prepare(context, curated)
+    curated, thoughts = _curate(context, evaluation_day)
+    day = _prepare(context, curated, thoughts)
     judged = _judge(context, curated, day)
     bootstrap = UserBootstrap(
         day.column("user_key"),
@@ -111,26 +114,45 @@ def run(context: StepContext[EvaluationConfig]) -> StepResult:
     write_outputs(context, judgement, evaluation_day)
     gates = _gates(context.params, day, judged.illegal)
     metrics = {name: interval.value for name, interval in sorted(values.items())}
-    return StepResult(
-        metrics={**metrics, "promote": float(judgement.verdict.promote)},
-        gates=gates,
-    )
+    metrics["promote"] = float(judgement.verdict.promote)
+    if thoughts is None:
+        return StepResult(metrics=metrics, gates=gates)
+    metrics |= provider_metrics(thoughts)
+    return StepResult(metrics=metrics, gates=gates, providers=count_providers(thoughts))
 
 
-def _curate(context: StepContext[EvaluationConfig], evaluation_day: date) -> CuratedDays:
-    """Read and check the lake through the next day, curated as the corpus was."""
+def _curate(
+    context: StepContext[EvaluationConfig], evaluation_day: date
+) -> tuple[CuratedDays, pa.Table | None]:
+    """Read and check the lake through the next day, curated as the corpus was.
+
+    Whoever thought about the users of the corpus also thinks about those of the next day, from
+    what was known at its start.
+    """
     context.progress.phase(f"read the lake through {evaluation_day}")
     corpus = context.inputs["corpus"]
     landed = Lake(context.lake).days()
     first = landed[0] if landed else evaluation_day
-    first_days = first_landing_days(corpus_config(corpus), evaluation_day, first)
+    config = corpus_config(corpus)
+    first_days = first_landing_days(config, evaluation_day, first)
+    if "thoughts" in first_days:
+        first_days["thoughts"] = evaluation_day
     tables = read_checked(context, first_days, evaluation_day)
     context.progress.phase("curate the next day")
     with Engine(context.threads) as engine:
-        return curate_later_day(corpus, tables, evaluation_day, engine=engine)
+        curated = curate_later_day(corpus, tables, evaluation_day, engine=engine)
+    if config.thoughts.provider == "none":
+        return curated, None
+    start_ts = day_start_ms(evaluation_day)
+    thoughts = collect_thoughts(
+        context, config.thoughts, curated, tables["thoughts"], from_ts=start_ts
+    )
+    return curated, thoughts
 
 
-def _prepare(context: StepContext[EvaluationConfig], curated: CuratedDays) -> NextDay:
+def _prepare(
+    context: StepContext[EvaluationConfig], curated: CuratedDays, thoughts: pa.Table | None
+) -> NextDay:
     """Encode new items and set the day up."""
     context.progress.phase("encode new items, compute eligibility")
     day = prepare_next_day(
@@ -140,6 +162,7 @@ def _prepare(context: StepContext[EvaluationConfig], curated: CuratedDays) -> Ne
         max_requests=context.params.max_requests,
         max_tokens=load_sequence(context.inputs["hepo_checkpoint"]).max_tokens,
         seed=context.seed,
+        thoughts=thoughts,
     )
     if day.requests.num_rows == 0:
         raise ContractError(
@@ -207,9 +230,7 @@ def _policy_proposals(
         catalog, store = day.catalog, day.store
         if not _same_tokenizer(folder / "tokenizer", context.inputs["tokenizer"]):
             catalog = encode_catalog(folder / "tokenizer", curated.canonical)
-            store = TimelineStore.from_tables(
-                day.timelines, catalog.sid_map, catalog.catalog.trie.num_levels
-            )
+            store = day.store_in(catalog)
         policies["champion"] = (folder / "policy", catalog, store)
     proposals = {}
     for name, (folder, catalog, timelines) in policies.items():

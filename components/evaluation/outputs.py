@@ -16,6 +16,7 @@ from components.evaluation.differences import headline
 from components.evaluation.report_inputs import (
     data_facts,
     gate_rows,
+    knowledge_remark,
     lineage_rows,
     made_up_columns,
     training_curves,
@@ -153,7 +154,10 @@ def _report_data(
         values=judgement.values,
         headline=headline(context.params),
         differences=judgement.differences,
-        remarks=_remarks(judgement, context.params),
+        remarks=[
+            *_remarks(judgement, context.params),
+            *knowledge_remark(context.inputs["corpus"], judgement.day.thoughts),
+        ],
         curves=training_curves(context.inputs),
         codebook=codebook_view(context.inputs["tokenizer"]),
         gates=gate_rows(context.inputs),

@@ -14,6 +14,8 @@ from gpr_core.data.sources.movielens import SYNTHETIC_COLUMNS
 from gpr_core.data.tables import Action
 from gpr_core.evaluation.next_day import NextDay
 from gpr_core.evaluation.report import Curve, GateRow
+from gpr_core.features.thoughts import read_thoughts
+from gpr_core.knowledge.cache import count_providers
 from gpr_core.support.files import read_json
 from gpr_core.support.hashing import hash_file, hash_value
 
@@ -127,6 +129,23 @@ def data_facts(corpus: Path, day: NextDay) -> list[tuple[str, str]]:
     ]
 
 
+def knowledge_remark(corpus: Path, thoughts: pa.Table | None) -> list[str]:
+    """Say who wrote the external knowledge, beside the results that may owe something to it (T39).
+
+    Args:
+        corpus: Folder of the corpus.
+        thoughts: External knowledge of the evaluation day; None where nobody asked for it.
+
+    Returns:
+        One sentence; none where nobody asked for it.
+    """
+    trained = read_thoughts(corpus)
+    if trained is None or thoughts is None:
+        return []
+    written = f"External knowledge was written by {_authors(trained)} in the training window"
+    return [f"{written} and by {_authors(thoughts)} on the evaluation day."]
+
+
 def made_up_columns(source: str) -> list[str]:
     """Say which values of a source are made up.
 
@@ -145,6 +164,12 @@ def made_up_columns(source: str) -> list[str]:
         table, column = name.split(".")
         columns.setdefault(table, []).append(column)
     return [f"{table}: {', '.join(names)}" for table, names in columns.items()]
+
+
+def _authors(thoughts: pa.Table) -> str:
+    """List who wrote how many thoughts."""
+    counts = count_providers(thoughts)
+    return " and ".join(f"{name} ({count:,})" for name, count in counts.items()) or "nobody"
 
 
 def _charts(rows: pa.Table) -> dict[str, dict[str, list[float]]]:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from components.runtime.context import GateResult, StepContext, StepResult
 from components.runtime.curves import write_curves
-from gpr_core.features.timeline_store import TimelineStore
 from gpr_core.models.checkpoint import CheckpointMeta, load_checkpoint, save_checkpoint
 from gpr_core.models.gpr import GPR
 from gpr_core.objectives.code_loss import code_loss, path_logp
@@ -68,9 +67,7 @@ def _load_simulator(
 ) -> Simulator:
     """Load the snapshot and let it read timelines as the model was trained to."""
     snapshot = load_snapshot(context.inputs["snapshot"], tokenizer_version=inputs.tokenizer_version)
-    store = TimelineStore.from_tables(
-        snapshot.timelines, inputs.catalog.sid_map, snapshot.catalog.trie.num_levels
-    )
+    store = snapshot.timeline_store(inputs.catalog.sid_map)
     return Simulator(
         snapshot=snapshot,
         prefixes=lambda keys: store.prefix_batch(keys, sequence.max_tokens),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.runtime.model_store import content_hash
+from gpr_core.features.corpus import THOUGHTS_FILE
 from gpr_core.support.files import read_json, write_json
 from gpr_core.support.hashing import hash_file
 
@@ -30,7 +31,8 @@ def stage_bundle(inputs: Mapping[str, Path], bundle: Path) -> None:
             inputs[artifact], bundle / name, ignore=shutil.ignore_patterns(*_BOOKKEEPING)
         )
     (bundle / "corpus_stats").mkdir()
-    for name in _CORPUS_STATS:
+    said = (THOUGHTS_FILE,) if (inputs["corpus"] / THOUGHTS_FILE).exists() else ()
+    for name in (*_CORPUS_STATS, *said):
         shutil.copyfile(inputs["corpus"] / name, bundle / "corpus_stats" / name)
     shutil.copyfile(inputs["evaluation"] / "verdict.json", bundle / "verdict.json")
     write_json(bundle / "lineage.json", lineage(inputs))
@@ -43,13 +45,18 @@ def lineage(inputs: Mapping[str, Path]) -> dict[str, Any]:
         inputs: Artifact name -> folder.
 
     Returns:
-        Artifact name -> hash of its manifest, hash of its content, and its recorded origin.
+        Artifact name -> hash of its manifest, hash of its content, its recorded origin, and who
+        wrote thoughts for it, if anybody did.
     """
+    return {name: _lineage_of(inputs[name]) for name in _LINEAGE_INPUTS}
+
+
+def _lineage_of(folder: Path) -> dict[str, Any]:
+    """Collect what one artifact was made from."""
+    manifest = read_json(folder / "manifest.json")
+    recorded = {key: manifest[key] for key in ("origin", "providers") if key in manifest}
     return {
-        name: {
-            "manifest_sha256": hash_file(inputs[name] / "manifest.json"),
-            "content_sha256": content_hash(inputs[name]),
-            "origin": read_json(inputs[name] / "manifest.json")["origin"],
-        }
-        for name in _LINEAGE_INPUTS
+        "manifest_sha256": hash_file(folder / "manifest.json"),
+        "content_sha256": content_hash(folder),
+        **recorded,
     }

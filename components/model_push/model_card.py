@@ -55,6 +55,7 @@ def model_card(
         f"- training day {day}; rows that landed before its end",
         *(f"- {key}: {value}" for key, value in sorted(split.items()) if _is_plain(value)),
         f"- codebooks {model['codebook_sizes']}; architecture in `policy/config.json`",
+        *_knowledge_lines(bundle, model),
         "- hashes of data, code and parameters in `lineage.json`",
         "",
         "## Use and limits",
@@ -69,6 +70,16 @@ def model_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _knowledge_lines(bundle: Path, model: Mapping[str, Any]) -> list[str]:
+    """Say who wrote the external knowledge that the model reads."""
+    if not model["model"]["knowledge_vectors"]:
+        return []
+    counts = read_json(bundle / "lineage.json")["corpus"].get("providers", {})
+    authors = " and ".join(f"{name} ({count:,})" for name, count in sorted(counts.items()))
+    settings = "a server makes it at the start of each day as `corpus_stats/thoughts.json` says"
+    return [f"- external knowledge by {authors or 'nobody'}; {settings}"]
 
 
 def _cell(metrics: Mapping[str, Mapping[str, Any]], method: str, name: str) -> str:

@@ -24,13 +24,15 @@ from gpr_core.catalog.ads import AdTable
 from gpr_core.catalog.bundle import Catalog, load_catalog
 from gpr_core.catalog.eligibility import RequestContext, eligible_ads
 from gpr_core.data.keyed_sampling import keyed_hash
-from gpr_core.data.tables import HOUR_MS, ItemKind, TokenKind
+from gpr_core.data.tables import DAY_MS, HOUR_MS, TABLES, ItemKind, TokenKind
 from gpr_core.features.fields import FIELDS, NUM_FIELDS
 from gpr_core.features.legal_sets import pair_eligible
 from gpr_core.features.timeline_store import TimelineStore
 from gpr_core.generation.config import BeamConfig
 from gpr_core.generation.protocols import Candidates, DecodeRequests
 from gpr_core.generation.value_guided import decode
+from gpr_core.knowledge.views import NUM_CATEGORIES
+from gpr_core.knowledge.words import thought_words
 from gpr_core.models.checkpoint import load_checkpoint
 from gpr_core.models.gpr import GPR
 from gpr_core.support.files import read_json
@@ -91,7 +93,12 @@ def try_bundle(folder: Path, *, num_requests: int, num_candidates: int) -> Smoke
     bundle = _load(folder)
     context = _made_up_context(bundle.catalog.ads, num_requests)
     timelines = _made_up_timelines(bundle, context)
-    store = TimelineStore.from_tables(timelines, bundle.sid_map, bundle.catalog.trie.num_levels)
+    store = TimelineStore.from_tables(
+        timelines,
+        bundle.sid_map,
+        bundle.catalog.trie.num_levels,
+        thoughts=_made_up_thoughts(bundle, context),
+    )
     eligible_BA = eligible_ads(bundle.catalog.ads, context)
     config = BeamConfig(num_candidates=num_candidates)
     answers, seconds = [], []
@@ -185,6 +192,26 @@ def _made_up_fields(
             size = fields[place].size
             value_M[rows] = _draw(f"field{place}", user_M[rows], size, token_M[rows])
     return value_M
+
+
+def _made_up_thoughts(bundle: _Bundle, context: RequestContext) -> pa.Table | None:
+    """Draw what is said about most users, for a model that reads it; nothing is said of some."""
+    if not bundle.model.config.knowledge_vectors:
+        return None
+    spoken_of = np.flatnonzero(_draw("thought", context.user_key, 4))
+    as_of = context.ts[spoken_of] // DAY_MS * DAY_MS
+    liked = _draw("liked", context.user_key[spoken_of], NUM_CATEGORIES)
+    texts = [f"likes category{category}" for category in liked]
+    columns = {
+        "user_key": context.user_key[spoken_of],
+        "as_of_ts": as_of,
+        "text": texts,
+        "token_ids": [thought_words(text) for text in texts],
+        "provider": ["smoke"] * len(texts),
+        "prompt_hash": ["0" * 16] * len(texts),
+        "source_max_ts": as_of - 1,
+    }
+    return pa.table(columns, schema=TABLES["thoughts"].schema)
 
 
 def _draw(

@@ -1,5 +1,6 @@
 """The work of the step `mtp_pretrain`."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from components.runtime.curves import write_curves
 from gpr_core.features.targets import count_shared_codes
 from gpr_core.models.checkpoint import CheckpointMeta, save_checkpoint
 from gpr_core.models.gpr import GPR
+from gpr_core.support.errors import ConfigError
 from gpr_core.training.config import MtpConfig
 from gpr_core.training.examples import Examples, build_examples
 from gpr_core.training.inputs import load_inputs
@@ -21,6 +23,8 @@ from gpr_core.training.mtp import Surroundings, pretrain
 from gpr_core.training.sequence_file import save_sequence
 
 PARAMS = MtpConfig
+
+_LOGGER = logging.getLogger("gpr.knowledge")
 
 
 def run(context: StepContext[MtpConfig]) -> StepResult:
@@ -33,6 +37,7 @@ def run(context: StepContext[MtpConfig]) -> StepResult:
         Metrics and one result per gate.
 
     Raises:
+        ConfigError: If the model reads external knowledge and the corpus has none.
         ContractError: If corpus, semantic ids and catalog do not fit each other.
         LegalityError: If a target was not active at its request.
         GateError: If a loss is not finite.
@@ -40,6 +45,7 @@ def run(context: StepContext[MtpConfig]) -> StepResult:
     params, progress = context.params, context.progress
     progress.phase("joining timelines, targets and catalog")
     inputs = load_inputs(*(context.inputs[name] for name in ("corpus", "tokenizer", "catalog")))
+    _check_knowledge(params, has_thoughts=inputs.tables.thoughts is not None)
     examples = build_examples(
         inputs.tables,
         inputs.catalog,
@@ -79,6 +85,23 @@ def run(context: StepContext[MtpConfig]) -> StepResult:
     metrics = _metrics(start.model, examples, curve)
     metrics["started_from_champion"] = float(start.parent is not None)
     return StepResult(metrics={**metrics, **scores}, gates=gates)
+
+
+def _check_knowledge(params: MtpConfig, *, has_thoughts: bool) -> None:
+    """Refuse a model that reads thoughts of which there are none; name thoughts nobody reads."""
+    vectors = params.model.knowledge_vectors
+    if vectors and not has_thoughts:
+        raise ConfigError(
+            f"knowledge_vectors is {vectors}, but the corpus has no thoughts",
+            where="params.yaml mtp_pretrain.model",
+            fix="set corpus_curation.thoughts.provider: template, or knowledge_vectors: 0",
+        )
+    if has_thoughts and not vectors:
+        _LOGGER.warning(
+            "the corpus has thoughts that this model does not read: set "
+            "mtp_pretrain.model.knowledge_vectors (4 is usual), or "
+            "corpus_curation.thoughts.provider: none once no champion reads them"
+        )
 
 
 def _write_outputs(

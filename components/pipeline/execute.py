@@ -172,7 +172,7 @@ def _execute(spec: StepSpec, paths: StepPaths) -> Timings:
     for artifact in spec.outputs:
         folder = context.outputs[artifact.name]
         write_gate_report(folder, spec, result.gates, contracts[artifact.name])
-        write_manifest(folder, step=spec.name, origin=origin)
+        write_manifest(folder, step=spec.name, origin=origin, providers=result.providers)
     _publish(spec, paths, context, result)
     return Timings(
         import_s=imported - started,

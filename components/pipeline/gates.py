@@ -108,7 +108,8 @@ def check_output_contracts(
     records: dict[str, list[dict[str, Any]]] = {}
     for artifact in spec.outputs:
         _refuse_unnamed_tables(artifact, outputs[artifact.name], step=spec.name)
-        bounds = {name: facts.parameters_of(name) for name in artifact.contracts.values()}
+        tables = artifact.tables_in(outputs[artifact.name])
+        bounds = {name: facts.parameters_of(name) for name in tables.values()}
         outcomes = [
             check_table(
                 name,
@@ -116,7 +117,7 @@ def check_output_contracts(
                 references=references,
                 parameters=bounds[name],
             )
-            for file, name in artifact.contracts.items()
+            for file, name in tables.items()
         ]
         records[artifact.name] = [_record(item, bounds[item.contract]) for item in outcomes]
         if outcomes:
@@ -155,7 +156,7 @@ def recheck_changed_contracts(artifact: Artifact, folder: Path, *, step: str) ->
         ContractError: If a table breaks the contract as it is now.
     """
     passed = {record["contract"]: record for record in read_json(folder / GATE_REPORT)["contracts"]}
-    for file, name in artifact.contracts.items():
+    for file, name in artifact.tables_in(folder).items():
         record = passed.get(name, {})
         if record.get("contract_hash") != contract_hash(name):
             outcome = check_table(
@@ -178,7 +179,7 @@ class TableReferences(Mapping[str, pa.Table]):
         self._paths = {
             name: folder / file
             for artifact, folder in artifacts
-            for file, name in artifact.contracts.items()
+            for file, name in artifact.tables_in(folder).items()
         }
         self._tables: dict[str, pa.Table] = {}
 

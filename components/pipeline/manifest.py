@@ -22,13 +22,20 @@ _LIBRARIES = ("duckdb", "faiss-cpu", "great-expectations", "lightgbm", "numpy", 
 _CODE_SUFFIXES = (".py", ".yaml", ".json")
 
 
-def write_manifest(folder: Path, *, step: str, origin: Mapping[str, Any]) -> None:
+def write_manifest(
+    folder: Path,
+    *,
+    step: str,
+    origin: Mapping[str, Any],
+    providers: Mapping[str, int] | None = None,
+) -> None:
     """Describe the files of a finished artifact; the last file written into it.
 
     Args:
         folder: The artifact's staging folder.
         step: Step that made it.
         origin: Hashes of inputs, lake, code and parameters, and the seed.
+        providers: Who wrote thoughts of external knowledge -> how many; written if there is one.
     """
     files = hash_files(folder, exclude=(MANIFEST,))
     rows = {
@@ -43,6 +50,7 @@ def write_manifest(folder: Path, *, step: str, origin: Mapping[str, Any]) -> Non
         "rows": rows,
         "origin": dict(origin),
         "libraries": {name: version(name) for name in _LIBRARIES},
+        **({"providers": dict(providers)} if providers else {}),
     }
     write_json(folder / MANIFEST, manifest)
 

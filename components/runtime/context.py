@@ -90,8 +90,11 @@ class StepResult:
         gates: One result for each gate of the spec.
         bounds: Contract -> parameter -> value, for bounds of output contracts that only the step
             knows, such as the size of a codebook.
+        providers: Who wrote thoughts of external knowledge -> how many, for the manifest (T39);
+            empty where none were made.
     """
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     gates: tuple[GateResult, ...] = ()
     bounds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    providers: Mapping[str, int] = field(default_factory=dict)

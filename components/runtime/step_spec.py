@@ -4,6 +4,7 @@ This module and every `components/*/spec.py` import nothing heavy: Airflow parse
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 ArtifactType = Literal["dataset", "model", "metrics", "report"]
@@ -17,13 +18,31 @@ class Artifact:
         name: Folder under `artifacts/`, also the name in the orchestrators.
         type: What a user interface should show it as.
         contracts: File inside the folder -> name of the data contract it must keep.
+        optional: Files among `contracts` that a run leaves out when the part that makes them is
+            switched off.
         cached: False for a receipt of something done outside, which no cache may replay.
     """
 
     name: str
     type: ArtifactType
     contracts: dict[str, str] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
     cached: bool = True
+
+    def tables_in(self, folder: Path) -> dict[str, str]:
+        """Name the tables of one published or staged artifact.
+
+        Args:
+            folder: Where it lies.
+
+        Returns:
+            File -> contract; an optional file that is not there is left out.
+        """
+        return {
+            file: contract
+            for file, contract in self.contracts.items()
+            if file not in self.optional or (folder / file).exists()
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

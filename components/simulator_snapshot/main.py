@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from components.runtime.context import GateResult, StepContext, StepResult
 from gpr_core.catalog.bundle import Catalog, load_catalog
 from gpr_core.data.tables import HOUR_MS
-from gpr_core.features.timeline_store import TimelineStore
+from gpr_core.features.thoughts import read_thoughts
 from gpr_core.generation.config import BeamConfig
 from gpr_core.models.checkpoint import load_checkpoint
 from gpr_core.simulation.config import RankerConfig, SnapshotConfig
@@ -69,6 +69,7 @@ def run(context: StepContext[SnapshotConfig]) -> StepResult:
         decisions=decisions,
         ad_rows=ad_events(timelines),
         origin=_origin(context, catalog, tokenizer_version),
+        thoughts=read_thoughts(corpus),
     )
     context.progress.phase("replaying")
     same_share, rows = _replay(context, folder, tokenizer_version)
@@ -147,8 +148,7 @@ def _roll_once(
     checkpoint = context.inputs["vaft_checkpoint"]
     snapshot = load_snapshot(folder, tokenizer_version=tokenizer_version)
     sid_map = pq.read_table(context.inputs["tokenizer"] / "sid_map.parquet")
-    num_levels = snapshot.catalog.trie.num_levels
-    store = TimelineStore.from_tables(snapshot.timelines, sid_map, num_levels)
+    store = snapshot.timeline_store(sid_map)
     max_tokens = load_sequence(checkpoint).max_tokens
     simulator = Simulator(
         snapshot=snapshot,

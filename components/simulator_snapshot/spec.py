@@ -13,11 +13,13 @@ SPEC = StepSpec(
             contracts={
                 "requests.parquet": "snapshot_requests",
                 "timelines.parquet": "timelines",
+                "thoughts.parquet": "thoughts",
                 "impressions.parquet": "snapshot_impressions",
                 "ad_events.parquet": "snapshot_ad_events",
                 "catalog/ads.parquet": "catalog_ads",
                 "catalog/ad_versions.parquet": "ad_versions",
             },
+            optional=("thoughts.parquet",),
         ),
     ),
     section="simulator_snapshot",

@@ -1,9 +1,44 @@
 """Parameters of corpus curation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from gpr_core.support.errors import ConfigError
 from gpr_core.support.shapes import check_range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThoughtsConfig:
+    """Who says something about users, for a model that reads external knowledge.
+
+    The credential of a language model is no parameter: it comes from the environment variable
+    GPR_LANGUAGE_MODEL_KEY. Without it the template speaks, under its own name.
+    """
+
+    provider: Literal["none", "template", "language_model"] = "none"
+    """`template` counts past events offline; `none` is right for a model with
+    `mtp_pretrain.model.knowledge_vectors` 0."""
+
+    url: str = ""
+    """Address of a language model that speaks the common chat format, http or https."""
+
+    model: str = ""
+    """Name of the language model there, 1 to 64 characters; it stands in tables and reports."""
+
+    def __post_init__(self) -> None:
+        """Check that a language model can be found."""
+        if self.provider != "language_model":
+            return
+        if not self.url.startswith(("http://", "https://")):
+            raise ConfigError(
+                f"url is {self.url!r}, expected the address of a language model",
+                fix="use an address with http or https, or provider: template",
+            )
+        if not 1 <= len(self.model) <= 64:
+            raise ConfigError(
+                f"model is {self.model!r}, expected a name of 1 to 64 characters",
+                fix="name the language model to ask",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +97,9 @@ class CurationConfig:
 
     min_p_cvr: float = 1e-3
     """Floor of the logged conversion probability likewise, 1e-9..1; specification 4.2."""
+
+    thoughts: ThoughtsConfig = field(default_factory=ThoughtsConfig)
+    """External knowledge about users; specification 3.5."""
 
     def __post_init__(self) -> None:
         """Check ranges and the two tuples."""

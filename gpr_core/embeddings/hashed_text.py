@@ -55,13 +55,28 @@ def text_tokens(text: str) -> list[str]:
         >>> text_tokens("Red tea")
         ['w:red', 'w:tea', 'p:red tea', 'c: re', 'c:red', 'c:ed ', 'c: te', 'c:tea', 'c:ea ']
     """
-    words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    words = _words(text)
     padded = [f" {word} " for word in words]
     return [
-        *(f"w:{word}" for word in words),
-        *(f"p:{first} {second}" for first, second in pairwise(words)),
+        *_words_and_pairs(words),
         *(f"c:{word[at : at + _GRAM]}" for word in padded for at in range(len(word) - _GRAM + 1)),
     ]
+
+
+def word_tokens(text: str) -> list[str]:
+    """List the tokens of a text that are words or pairs of words.
+
+    Args:
+        text: Any text, read as in `text_tokens`.
+
+    Returns:
+        Words `w:`, then pairs of neighboring words `p:`.
+
+    Example:
+        >>> word_tokens("Red tea")
+        ['w:red', 'w:tea', 'p:red tea']
+    """
+    return _words_and_pairs(_words(text))
 
 
 def count_tokens(texts: Iterable[Sequence[str]]) -> csr_array:
@@ -127,3 +142,14 @@ def weigh_counts(count_NC: csr_array, rarity: Rarity) -> csr_array:
     norm_N = np.sqrt(np.maximum(squares_N, np.finfo(np.float32).tiny)).astype(np.float32)
     x_NU.data /= norm_N[row_of_entry]
     return x_NU
+
+
+def _words(text: str) -> list[str]:
+    """Cut a text into words."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def _words_and_pairs(words: Sequence[str]) -> list[str]:
+    """Mark words and pairs of neighboring words as such."""
+    pairs = (f"p:{first} {second}" for first, second in pairwise(words))
+    return [*(f"w:{word}" for word in words), *pairs]

@@ -94,6 +94,7 @@ class NextDay:
         simulator: Frozen rankers and rules over the day's requests and history.
         timelines: Tokens through the evaluation day.
         store: The same in the semantic ids of the reference catalog.
+        thoughts: External knowledge as of the start of the day; None where nobody asked for it.
         exposures: What was shown, through the evaluation day.
         eligible_BA: [B, A] bool, exact eligibility.
         shown_BA: [B, A] int64, earlier impressions of each ad to the user.
@@ -106,6 +107,7 @@ class NextDay:
     simulator: Simulator
     timelines: pa.Table
     store: TimelineStore
+    thoughts: pa.Table | None
     exposures: Exposures
     eligible_BA: Bools
     shown_BA: Ints
@@ -122,6 +124,20 @@ class NextDay:
             [B] int64.
         """
         return np.asarray(self.requests[name].to_numpy()).astype(np.int64)
+
+    def store_in(self, catalog: EvaluationCatalog) -> TimelineStore:
+        """Read the timelines in the semantic ids of another tokenizer.
+
+        Args:
+            catalog: All items under that tokenizer.
+
+        Returns:
+            The same tokens and the same external knowledge.
+
+        Raises:
+            ContractError: If an item has no semantic id.
+        """
+        return _store(self.timelines, catalog, self.thoughts)
 
     def truth_eligible(self) -> Bools:
         """Say for which requests the shown ad counts as eligible.
@@ -141,6 +157,7 @@ def prepare_next_day(
     max_requests: int,
     max_tokens: int,
     seed: int,
+    thoughts: pa.Table | None = None,
 ) -> NextDay:
     """Set the evaluation day up.
 
@@ -151,6 +168,7 @@ def prepare_next_day(
         max_requests: Requests to keep, a keyed sample when there are more.
         max_tokens: Longest sequence that the simulator's own readers may ask for.
         seed: Run seed.
+        thoughts: External knowledge as of the start of the day; None where nobody asked for it.
 
     Returns:
         The day.
@@ -158,14 +176,16 @@ def prepare_next_day(
     Raises:
         ArtifactError: If the snapshot is damaged or of another tokenizer.
         ContractError: If a request has no timeline.
+        LeakageError: If a thought knows its own day.
     """
     requests = choose_requests(curated.decisions, max_requests=max_requests, seed=seed)
     frozen = load_snapshot(snapshot, tokenizer_version=catalog.tokenizer_version)
     impressions = shown_impressions(curated.canonical)
     trie = catalog.catalog.trie
-    store = TimelineStore.from_tables(curated.timelines, catalog.sid_map, trie.num_levels)
+    store = _store(curated.timelines, catalog, thoughts)
+    today = _snapshot_of_the_day(frozen, requests, impressions, curated.timelines, catalog)
     simulator = Simulator(
-        snapshot=_snapshot_of_the_day(frozen, requests, impressions, curated.timelines, catalog),
+        snapshot=replace(today, thoughts=thoughts),
         prefixes=lambda keys: store.prefix_batch(keys, max_tokens),
     )
     eligible_BA, shown_BA = _eligibility(simulator, trie.num_ads)
@@ -178,6 +198,7 @@ def prepare_next_day(
         simulator=simulator,
         timelines=curated.timelines,
         store=store,
+        thoughts=thoughts,
         exposures=_exposures(impressions, catalog),
         eligible_BA=eligible_BA,
         shown_BA=shown_BA,
@@ -252,6 +273,14 @@ def illegal_by_rules(day: NextDay, row_M: Ints, rank_M: Ints) -> Bools:
     context = request_context(day.requests)
     targeted_M = pair_eligible(day.catalog.catalog.ads, context, row_M, rank_M)
     return np.asarray(~(targeted_M & day.eligible_BA[row_M, rank_M]))
+
+
+def _store(
+    timelines: pa.Table, catalog: EvaluationCatalog, thoughts: pa.Table | None
+) -> TimelineStore:
+    """Load timelines as the policies read them."""
+    num_levels = catalog.catalog.trie.num_levels
+    return TimelineStore.from_tables(timelines, catalog.sid_map, num_levels, thoughts=thoughts)
 
 
 def _snapshot_of_the_day(

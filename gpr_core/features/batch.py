@@ -28,7 +28,7 @@ class TimelineBatch(NamedTuple):
         user_key_B: [B] int64.
         thought_BRP: [B, R, P] int64, hashed words of what external knowledge said about the user
             before the day of each readout, in [0, `NUM_WORD_BUCKETS`); 0 is no word, and P is 0
-            where nobody asked for thoughts.
+            only where nobody asked for thoughts, which a model that reads them refuses.
     """
 
     kind_BT: Tensor

@@ -15,10 +15,11 @@ from gpr_core.data.decisions import build_decisions
 from gpr_core.data.engine import Engine
 from gpr_core.features.buckets import Buckets, fit_buckets
 from gpr_core.features.timeline import build_timelines
-from gpr_core.support.config import load_section
-from gpr_core.support.files import read_json
+from gpr_core.support.config import load_section, to_mapping
+from gpr_core.support.files import read_json, write_json
 
 CONFIG_FILE = "curation.json"
+THOUGHTS_FILE = "thoughts.json"
 BUCKETS_FILE = "buckets.json"
 
 
@@ -52,14 +53,16 @@ def first_landing_days(config: CurationConfig, day: date, lake_first: date) -> d
     Returns:
         Table name -> first day. Ads, users, content and their versions are read from the
         beginning; requests and impressions reach back one attribution time before the window, so
-        that each outcome in the window finds its exposure.
+        that each outcome in the window finds its exposure. Thoughts only where somebody thinks.
     """
     start = max(lake_first, day - timedelta(days=config.window_days - 1))
     earlier = max(lake_first, start - timedelta(days=config.attribution_days))
     before_that = max(lake_first, earlier - timedelta(days=1))
     whole = dict.fromkeys(("users", "ads", "ad_versions", "content", "embeddings"), lake_first)
+    said = {} if config.thoughts.provider == "none" else {"thoughts": start}
     return {
         **whole,
+        **said,
         "user_stats_daily": earlier,
         "requests": before_that,
         "impressions": earlier,
@@ -150,6 +153,23 @@ def curate_later_day(
     )
 
 
+def save_corpus_config(corpus: Path, config: CurationConfig) -> None:
+    """Write the parameters, so that a later day is curated alike.
+
+    Those of external knowledge stand in a file of their own: a server needs them, and a corpus
+    without it has no trace of it.
+
+    Args:
+        corpus: Folder of the corpus artifact.
+        config: Parameters.
+    """
+    values = to_mapping(config)
+    thoughts = values.pop("thoughts")
+    write_json(corpus / CONFIG_FILE, values)
+    if config.thoughts.provider != "none":
+        write_json(corpus / THOUGHTS_FILE, thoughts)
+
+
 def corpus_config(corpus: Path) -> CurationConfig:
     """Read the parameters a corpus was curated with.
 
@@ -160,7 +180,8 @@ def corpus_config(corpus: Path) -> CurationConfig:
         Its parameters.
 
     Raises:
-        ConfigError: If the file does not fit this version of the code.
+        ConfigError: If a file does not fit this version of the code.
     """
-    path = corpus / CONFIG_FILE
-    return load_section(CurationConfig, read_json(path), where=str(path))
+    path, said = corpus / CONFIG_FILE, corpus / THOUGHTS_FILE
+    thoughts = {"thoughts": read_json(said)} if said.exists() else {}
+    return load_section(CurationConfig, read_json(path) | thoughts, where=str(path))

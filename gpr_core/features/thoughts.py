@@ -4,15 +4,32 @@ Letters: N thoughts, M readouts, P words of the longest thought.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from gpr_core.data.tables import DAY_MS
 from gpr_core.support.errors import LeakageError
 
 Ints = npt.NDArray[np.int64]
+
+THOUGHTS_TABLE = "thoughts.parquet"
+
+
+def read_thoughts(folder: Path) -> pa.Table | None:
+    """Read the external knowledge of an artifact.
+
+    Args:
+        folder: Folder of a corpus or snapshot.
+
+    Returns:
+        Lake table `thoughts`; None where nobody asked for it.
+    """
+    path = folder / THOUGHTS_TABLE
+    return pq.read_table(path) if path.exists() else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,7 +68,8 @@ class ThoughtIndex:
             )
         key_N = _keys(thoughts["user_key"].to_numpy().astype(np.int64), as_of)
         words = thoughts["token_ids"].to_pylist()
-        word_NP = np.zeros((len(words), max(map(len, words), default=0)), dtype=np.int16)
+        # One place at least: no place at all means that nobody asked for thoughts.
+        word_NP = np.zeros((len(words), max([1, *map(len, words)])), dtype=np.int16)
         for row, ids in enumerate(words):
             word_NP[row, : len(ids)] = ids
         order = np.argsort(key_N, kind="stable")
@@ -65,10 +83,10 @@ class ThoughtIndex:
             ts_M: [M] int64 epoch ms of the requests.
 
         Returns:
-            [M, P] int64 words; zeros where nothing was said as of the start of the day.
+            [M, P] int64 words, P >= 1; zeros where nothing was said as of the start of the day.
         """
         if not self.key_N.size:
-            return np.zeros((ts_M.size, 0), dtype=np.int64)
+            return np.zeros((ts_M.size, self.word_NP.shape[1]), dtype=np.int64)
         wanted_M = _keys(user_key_M, ts_M // DAY_MS * DAY_MS)
         row_M = np.minimum(np.searchsorted(self.key_N, wanted_M), self.key_N.size - 1)
         is_known_M = self.key_N[row_M] == wanted_M

@@ -10,10 +10,10 @@ import re
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from gpr_core.knowledge.provider import Thought, ThoughtProvider
 from gpr_core.knowledge.views import UserView
+from gpr_core.knowledge.words import thought_words
 from gpr_core.support.errors import ConfigError
 from gpr_core.support.hashing import hash_value
 
@@ -130,33 +130,9 @@ class LanguageModelProvider:
         return Thought(text, _CONFIDENCE, self.name, self.prompt_hash)
 
 
-def language_model_or_facts(
-    url: str, model: str, key_file: Path, facts: ThoughtProvider
-) -> ThoughtProvider:
-    """Choose the language model if there is a credential for it.
-
-    Args:
-        url: Address of the endpoint.
-        model: Name of the model.
-        key_file: File that holds the credential.
-        facts: Speaks otherwise.
-
-    Returns:
-        The provider; its name says which one it is.
-
-    Raises:
-        ConfigError: If the address is not http or https.
-    """
-    if not key_file.exists():
-        _LOGGER.warning("%s has no credential in %s, %s speaks", model, key_file, facts.name)
-        return facts
-    key = key_file.read_text(encoding="utf-8").strip()
-    return LanguageModelProvider(model, HttpModel(url=url, model=model, key=key), facts)
-
-
 def _check_answer(text: str) -> None:
     """Refuse an answer that must not be stored."""
-    if not text:
-        raise ValueError("the answer is empty")
+    if not thought_words(text):
+        raise ValueError("the answer has no word")
     if _IDENTIFIER.search(text):
         raise ValueError("the answer holds an address, a number or a key")

@@ -2,12 +2,13 @@
 
 It needs no network, no model and no random number; the same view gives the same text.
 
-Letters: N events.
+Letters: N events, K kinds of items, C actions.
 
 Source: specification 3.5 (decayed affinities, complements, price band, trend word).
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -26,20 +27,18 @@ _RISE = 1.25
 _FULL_CONFIDENCE_WEIGHT = 5.0
 _SMALLEST_WEIGHT = 1e-12
 _MIDDLE_PRICE, _HIGH_PRICE = 6, 11
-_ORGANIC_WEIGHTS = {
-    OrganicAction.VIEW: 1.0,
-    OrganicAction.COMPLETE: 2.0,
-    OrganicAction.LIKE: 3.0,
-    OrganicAction.SHARE: 3.0,
-    OrganicAction.FOLLOW: 3.0,
-    OrganicAction.SKIP: -1.0,
-}
 # Which ads are shown is the choice of the system; only what the user did counts.
-_AD_WEIGHTS = {
-    Action.IMPRESSION: 0.0,
-    Action.CLICK: 3.0,
-    Action.CONVERSION: 5.0,
-    Action.HIDE: -3.0,
+_WEIGHTS = {
+    (ItemKind.CONTENT, OrganicAction.VIEW): 1.0,
+    (ItemKind.CONTENT, OrganicAction.COMPLETE): 2.0,
+    (ItemKind.CONTENT, OrganicAction.LIKE): 3.0,
+    (ItemKind.CONTENT, OrganicAction.SHARE): 3.0,
+    (ItemKind.CONTENT, OrganicAction.FOLLOW): 3.0,
+    (ItemKind.CONTENT, OrganicAction.SKIP): -1.0,
+    (ItemKind.AD, Action.IMPRESSION): 0.0,
+    (ItemKind.AD, Action.CLICK): 3.0,
+    (ItemKind.AD, Action.CONVERSION): 5.0,
+    (ItemKind.AD, Action.HIDE): -3.0,
 }
 
 
@@ -61,7 +60,7 @@ class TemplateProvider:
     @property
     def prompt_hash(self) -> str:
         """Hash of template and settings."""
-        return hash_value({"version": _VERSION, "half_life_days": self.half_life_days})[:16]
+        return _prompt_hash(self.half_life_days)
 
     def generate(self, view: UserView) -> Thought:
         """Say what a user likes, may like next, pays, and where it is going.
@@ -74,7 +73,8 @@ class TemplateProvider:
         """
         events = view.events
         age_days_N = (view.as_of_ts - events.ts_N) / DAY_MS
-        weight_N = _action_weights(events) * 0.5 ** (age_days_N / self.half_life_days)
+        weight_N = _weight_table()[events.item_kind_N, events.action_N]
+        weight_N = weight_N * 0.5 ** (age_days_N / self.half_life_days)
         categories = _top(events.category_N, weight_N, _NUM_CATEGORIES)
         if not (view.has_consent and categories):
             return Thought("", 0.0, self.name, self.prompt_hash)
@@ -93,14 +93,20 @@ class TemplateProvider:
         return Thought(text, confidence, self.name, self.prompt_hash)
 
 
-def _action_weights(events: Events) -> Floats:
-    """Weigh each event by what the user did."""
-    weight_N = np.zeros(events.ts_N.size)
-    for kind, weights in ((ItemKind.CONTENT, _ORGANIC_WEIGHTS), (ItemKind.AD, _AD_WEIGHTS)):
-        for action, weight in weights.items():
-            is_this_N = (events.item_kind_N == kind) & (events.action_N == action)
-            weight_N[is_this_N] = weight
-    return weight_N
+@lru_cache
+def _prompt_hash(half_life_days: float) -> str:
+    """Hash template and settings once, not once per user."""
+    return hash_value({"version": _VERSION, "half_life_days": half_life_days})[:16]
+
+
+@lru_cache
+def _weight_table() -> Floats:
+    """Lay the weights out by kind of item and action, [K, C]."""
+    actions = [int(action) for _, action in _WEIGHTS]
+    table_KC = np.zeros((len(ItemKind), max(actions) + 1))
+    for (kind, action), weight in _WEIGHTS.items():
+        table_KC[int(kind), int(action)] = weight
+    return table_KC
 
 
 def _top(value_N: npt.NDArray[np.int64], weight_N: Floats, count: int) -> list[int]:

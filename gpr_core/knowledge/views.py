@@ -3,7 +3,7 @@
 A view holds events that happened and became known before its time, in category and brand words
 only: no key of an item, no text of a user. People without consent have no view of their events.
 
-Letters: N events, P pairs of events, C categories.
+Letters: N events, M user versions, P pairs of events, C categories.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ Ints = npt.NDArray[np.int64]
 NUM_CATEGORIES = 128
 _NUM_COMPLEMENTS = 3
 _SMOOTHING = 10.0
-_CONSENT_GIVEN = 2
+_CONSENTS = 1
 _DISLIKES = {
     ItemKind.CONTENT: (OrganicAction.SKIP,),
     ItemKind.AD: (Action.IMPRESSION, Action.HIDE),
@@ -55,8 +55,8 @@ class UserView:
 
     Attributes:
         user_key: The user; for the cache, never for a provider.
-        as_of_ts: Start of the day, epoch ms; everything below is from before it.
-        has_consent: Whether the latest profile says so; false if there is none.
+        as_of_ts: Start of the day, epoch ms; events and complements are from before it.
+        has_consent: Whether the profile in force then says so; false if there is none.
         events: Past events; empty without consent.
         complements: Category -> categories that people turn to around it, best first.
     """
@@ -76,19 +76,21 @@ class UserView:
 class History:
     """All events of all users, from which views are cut.
 
+    Consent is read from profiles, never from tokens: what follows a withdrawal lies in private
+    sessions, so that the last profile among a user's own tokens is the one before it.
+
     Args:
         timelines: Curated tokens, sorted by user and time.
+        users: Lake table `users`, any order; versions from after a view's time are not shown to it.
     """
 
-    def __init__(self, timelines: pa.Table) -> None:
+    def __init__(self, timelines: pa.Table, users: pa.Table) -> None:
         kind = _ints(timelines, "kind")
         is_item = np.isin(kind, [TokenKind.ORGANIC, TokenKind.ITEM])
         is_ad = kind == TokenKind.ITEM
         self._user, self._ingest = _ints(timelines, "user_key"), _ints(timelines, "ingest_ts")
         self._kind, self._ts = kind, _ints(timelines, "ts")
-        self._consent = np.where(
-            kind == TokenKind.USER, _field(timelines, TokenKind.USER, "consent"), 0
-        )
+        self._profiles = _Profiles.build(users)
         self._is_item = is_item
         self._events = Events(
             ts_N=self._ts,
@@ -112,6 +114,22 @@ class History:
         pairs = np.unique(np.stack([day, self._user[asked]], axis=1), axis=0)
         return pairs[:, 1], pairs[:, 0]
 
+    def users_with_consent(self) -> Ints:
+        """List the users whose latest profile gives consent.
+
+        Returns:
+            Keys, int64 ascending.
+        """
+        return self._profiles.user_M[self._profiles.is_last_M & self._profiles.consents_M]
+
+    def users_without_consent(self) -> Ints:
+        """List the users whose latest profile gives no consent.
+
+        Returns:
+            Keys, int64 ascending.
+        """
+        return self._profiles.user_M[self._profiles.is_last_M & ~self._profiles.consents_M]
+
     def view(self, user_key: int, as_of_ts: int) -> UserView:
         """Show a user at a time.
 
@@ -124,8 +142,7 @@ class History:
         """
         first, last = np.searchsorted(self._user, [user_key, user_key + 1])
         rows = first + np.flatnonzero(_is_before(self._ts, self._ingest, as_of_ts, first, last))
-        profiles = rows[self._kind[rows] == TokenKind.USER]
-        has_consent = bool(profiles.size) and self._consent[profiles[-1]] == _CONSENT_GIVEN
+        has_consent = self._profiles.consents_at(user_key, as_of_ts)
         shown = rows[self._is_item[rows]] if has_consent else rows[:0]
         return UserView(
             user_key=user_key,
@@ -148,6 +165,31 @@ class History:
         if self._complements[0] != as_of_ts:
             self._complements = (as_of_ts, _best_complements(self._pairs, as_of_ts))
         return self._complements[1]
+
+
+class _Profiles(NamedTuple):
+    """User versions by user and start; whether each gives consent and is the user's latest."""
+
+    user_M: Ints
+    start_M: Ints
+    consents_M: npt.NDArray[np.bool_]
+    is_last_M: npt.NDArray[np.bool_]
+
+    @classmethod
+    def build(cls, users: pa.Table) -> "_Profiles":
+        """Sort the versions."""
+        user_M, start_M = _ints(users, "user_key"), _ints(users, "valid_from")
+        order = np.lexsort((start_M, user_M))
+        is_last_M = np.ones(order.size, dtype=np.bool_)
+        is_last_M[:-1] = np.diff(user_M[order]) != 0
+        consents_M = _ints(users, "consent")[order] == _CONSENTS
+        return cls(user_M[order], start_M[order], consents_M, is_last_M)
+
+    def consents_at(self, user_key: int, as_of_ts: int) -> bool:
+        """Tell whether the version in force at a time gives consent; changes come at midnight."""
+        first, last = np.searchsorted(self.user_M, [user_key, user_key + 1])
+        place = first + np.searchsorted(self.start_M[first:last], as_of_ts, side="right") - 1
+        return bool(place >= first and self.consents_M[place])
 
 
 class _Pairs(NamedTuple):

@@ -1,11 +1,10 @@
 """Texts as hashed words, the form in which the model reads them."""
 
+from functools import lru_cache
 from zlib import crc32
 
-from gpr_core.embeddings.hashed_text import text_tokens
+from gpr_core.embeddings.hashed_text import word_tokens
 from gpr_core.features.batch import NUM_WORD_BUCKETS
-
-_WORD_KINDS = ("w:", "p:")
 
 
 def thought_words(text: str) -> list[int]:
@@ -24,5 +23,10 @@ def thought_words(text: str) -> list[int]:
         >>> len(thought_words("red tea")), len(thought_words("Red tea, red tea"))
         (3, 4)
     """
-    tokens = {token for token in text_tokens(text) if token.startswith(_WORD_KINDS)}
-    return sorted({1 + crc32(token.encode()) % (NUM_WORD_BUCKETS - 1) for token in tokens})
+    return sorted({_bucket(token) for token in word_tokens(text)})
+
+
+@lru_cache(maxsize=1 << 16)
+def _bucket(token: str) -> int:
+    """Hash one token; thoughts say few words again and again."""
+    return 1 + crc32(token.encode()) % (NUM_WORD_BUCKETS - 1)

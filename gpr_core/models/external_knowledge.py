@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gpr_core.features.batch import NUM_WORD_BUCKETS
 from gpr_core.models.config import ModelConfig
-from gpr_core.support.errors import ContractError
+from gpr_core.support.errors import ConfigError, ContractError
 from gpr_core.support.shapes import check_shape
 
 _FIRST_GATE = 0.1
@@ -69,10 +69,12 @@ class ExternalKnowledge(nn.Module):
 
         Raises:
             ShapeError: If there is not one thought per readout.
+            ConfigError: If nobody asked for thoughts where the timelines were loaded.
             ContractError: If a word is outside its range.
         """
         readouts = thought_BRP.shape[1]
         check_shape("thought_BRP", thought_BRP, (len(memory_BTD), readouts, None))
+        _check_asked(thought_BRP)
         _check_words(thought_BRP)
         vector_BXD = self._encode(thought_BRP).flatten(1, 2)
         memory_BZD = torch.cat([memory_BTD, vector_BXD], dim=1)
@@ -119,6 +121,17 @@ class ExternalKnowledge(nn.Module):
         vector_BRID = vector_BRX.unflatten(-1, (self.num_vectors, -1))
         encoded_BRID: Tensor = self.norm(vector_BRID) + self.kind_D
         return encoded_BRID
+
+
+def _check_asked(thought_BRP: Tensor) -> None:
+    """Refuse timelines without thoughts: read as empty ones, they would hide that a step forgot."""
+    if thought_BRP.shape[2] == 0:
+        raise ConfigError(
+            "the model reads external knowledge, but its timelines were loaded without thoughts",
+            where="TimelineBatch.thought_BRP",
+            fix="set corpus_curation.thoughts.provider: template (or language_model), or train "
+            "with mtp_pretrain.model.knowledge_vectors: 0; code gives thoughts to TimelineStore",
+        )
 
 
 def _check_words(thought_BRP: Tensor) -> None:

@@ -5,6 +5,7 @@ rankers/              click, conversion and hide
 rules.json            business rules
 requests.parquet      observed and rehearsed requests with their context
 timelines.parquet     what the policy may read at them
+thoughts.parquet      what external knowledge said before their days, if anybody asked for it
 impressions.parquet   what had been shown and spent: budgets, caps, fatigue
 ad_events.parquet     what had come of it: counts that the rankers look at
 index.json            hash of every file, and of all of them; written last
@@ -22,7 +23,9 @@ import pyarrow.parquet as pq
 from gpr_core.catalog.bundle import Catalog, load_catalog
 from gpr_core.data.keyed_sampling import keyed_uniform
 from gpr_core.data.tables import DAY_MS, TokenKind
+from gpr_core.features.thoughts import THOUGHTS_TABLE, read_thoughts
 from gpr_core.features.timeline import ORDER_COLUMNS
+from gpr_core.features.timeline_store import TimelineStore
 from gpr_core.simulation.config import RulesConfig, SnapshotConfig
 from gpr_core.simulation.ledger import LEDGER_COLUMNS, Ledger
 from gpr_core.simulation.ranker_features import RankerFeatures, organic_events
@@ -56,6 +59,7 @@ class Snapshot:
         ad_rows: Outcomes of ads known at the snapshot, of all users.
         ledger: Past impressions.
         features: What the rankers look at.
+        thoughts: External knowledge; None where nobody asked for it.
     """
 
     snapshot_hash: str
@@ -68,6 +72,25 @@ class Snapshot:
     ad_rows: pa.Table
     ledger: Ledger
     features: RankerFeatures
+    thoughts: pa.Table | None = None
+
+    def timeline_store(self, sid_map: pa.Table) -> TimelineStore:
+        """Load what a policy may read, external knowledge included.
+
+        Args:
+            sid_map: Semantic ids of all items, columns item_kind, item_key, c1..cL.
+
+        Returns:
+            The timelines.
+
+        Raises:
+            ContractError: If an item has no semantic id.
+            LeakageError: If a thought knows its own day.
+        """
+        num_levels = self.catalog.trie.num_levels
+        return TimelineStore.from_tables(
+            self.timelines, sid_map, num_levels, thoughts=self.thoughts
+        )
 
 
 def choose_requests(
@@ -132,6 +155,7 @@ def save_snapshot(
     decisions: pa.Table,
     ad_rows: pa.Table,
     origin: dict[str, str],
+    thoughts: pa.Table | None = None,
 ) -> str:
     """Write the tables beside catalog, rankers and rules, then the index.
 
@@ -142,6 +166,7 @@ def save_snapshot(
         decisions: Curated decisions: impressions of all users.
         ad_rows: Outcomes of ads, of all users.
         origin: What the snapshot was made with, for the index.
+        thoughts: External knowledge of the corpus, of which the requests' is kept; None for none.
 
     Returns:
         The snapshot hash.
@@ -152,6 +177,8 @@ def save_snapshot(
         _IMPRESSIONS: decisions.select(LEDGER_COLUMNS),
         _AD_EVENTS: ad_rows,
     }
+    if thoughts is not None:
+        tables[THOUGHTS_TABLE] = _thoughts_at(requests, timelines, thoughts)
     for name, table in tables.items():
         pq.write_table(table, folder / name, compression="zstd")
     files = _hash_content(folder)
@@ -217,6 +244,7 @@ def load_snapshot(folder: Path, *, tokenizer_version: str) -> Snapshot:
         features=RankerFeatures.build(
             ad_rows, organic_events(timelines), catalog.ads, catalog.trie
         ),
+        thoughts=read_thoughts(folder),
     )
 
 
@@ -247,6 +275,14 @@ def _request_tokens(timelines: pa.Table, requests: pa.Table) -> pa.Table:
             fix="build requests and timelines from the same corpus",
         )
     return tokens.take(position)
+
+
+def _thoughts_at(requests: pa.Table, timelines: pa.Table, thoughts: pa.Table) -> pa.Table:
+    """Keep what was said about the users of the requests, as of their days."""
+    day = requests["ts"].to_numpy() // DAY_MS * DAY_MS
+    asked = set(zip(sequence_keys(requests, timelines).tolist(), day.tolist(), strict=True))
+    pairs = zip(thoughts["user_key"].to_pylist(), thoughts["as_of_ts"].to_pylist(), strict=True)
+    return thoughts.filter(pa.array([pair in asked for pair in pairs], pa.bool_()))
 
 
 def _hash_content(folder: Path) -> dict[str, str]:

@@ -44,11 +44,13 @@ class CorpusTables(NamedTuple):
         timelines: All tokens of all users.
         decisions: Exposed requests with context, logged ranker outputs and matured labels.
         value_weights: Weight of each decision for value-aware fine-tuning.
+        thoughts: External knowledge; None where nobody asked for it.
     """
 
     timelines: pa.Table
     decisions: pa.Table
     value_weights: pa.Table
+    thoughts: pa.Table | None = None
 
 
 class CatalogView(NamedTuple):
@@ -112,7 +114,6 @@ def build_examples(
     num_heads: int,
     cutoff_ts: int,
     seed: int,
-    thoughts: pa.Table | None = None,
 ) -> Examples:
     """Join timelines, decisions, semantic ids and the catalog into training examples.
 
@@ -127,7 +128,6 @@ def build_examples(
         num_heads: Prediction heads J.
         cutoff_ts: End of the last training day, epoch ms.
         seed: Run seed.
-        thoughts: Lake table `thoughts` for a model with external knowledge.
 
     Returns:
         The examples.
@@ -151,7 +151,7 @@ def build_examples(
             fix="check is_synthetic and the days of the corpus",
         )
     store = TimelineStore.from_tables(
-        tables.timelines, catalog.sid_map, catalog.trie.num_levels, thoughts=thoughts
+        tables.timelines, catalog.sid_map, catalog.trie.num_levels, thoughts=tables.thoughts
     )
     position_X = store.positions_of(context.request_key)
     # A person without consent has one timeline per session; targets must not join them either.

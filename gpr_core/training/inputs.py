@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 
 from gpr_core.catalog.bundle import load_catalog
+from gpr_core.features.thoughts import read_thoughts
 from gpr_core.support.files import read_json
 from gpr_core.training.examples import CatalogView, CorpusTables
 
@@ -47,7 +48,7 @@ def load_inputs(corpus: Path, tokenizer: Path, catalog: Path) -> SupervisedInput
         for name in ("timelines", "decisions", "value_weights")
     )
     return SupervisedInputs(
-        tables=CorpusTables(timelines, decisions, value_weights),
+        tables=CorpusTables(timelines, decisions, value_weights, read_thoughts(corpus)),
         catalog=CatalogView(
             sid_map=pq.read_table(tokenizer / "sid_map.parquet"),
             trie=ads.trie,

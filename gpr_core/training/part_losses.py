@@ -22,8 +22,8 @@ def part_losses(
     """Collect the losses of the parts that are switched on.
 
     Denoising, lazy codes and small logits are means over readouts and tokens, so the shares of an
-    update add up to its loss. Even use of depths and the auxiliary router are judged share by share and
-    averaged by tokens: what they compare is not known before all shares are read.
+    update add up to its loss. Even use of depths and the auxiliary router are judged share by
+    share and averaged by tokens: what they compare is not known before all shares are read.
 
     Args:
         model: The model.

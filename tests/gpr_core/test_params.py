@@ -62,3 +62,13 @@ def test_single_values_are_changed_by_dotted_names():
 def test_a_wrong_override_is_named(name, text, message):
     with pytest.raises(ConfigError, match=message):
         override(preset("tiny"), {name: text})
+
+
+def test_a_model_that_reads_thoughts_needs_somebody_who_thinks():
+    reads = {"mtp_pretrain.model.knowledge_vectors": "4"}
+    with pytest.raises(ConfigError, match="knowledge_vectors is 4, but nobody makes thoughts"):
+        override(preset("micro"), reads)
+    both = override(preset("micro"), reads | {"corpus_curation.thoughts.provider": "template"})
+    assert both.mtp_pretrain.model.knowledge_vectors == 4
+    # The other way round is the way back: the champion may still read what the new model does not.
+    assert override(preset("micro"), {"corpus_curation.thoughts.provider": "template"})

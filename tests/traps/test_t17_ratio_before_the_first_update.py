@@ -25,7 +25,7 @@ ALL_PARTS = {
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory):
-    return make_simulator(tmp_path_factory, num_requests=24)
+    return make_simulator(tmp_path_factory, num_requests=24, with_thoughts=True)
 
 
 def largest_deviation(

@@ -11,5 +11,6 @@ def test_the_step_reads_the_lake_alone():
 def test_every_table_has_a_contract_that_exists():
     [corpus] = SPEC.outputs
     assert corpus.name == "corpus"
-    assert len(corpus.contracts) == 10
+    assert len(corpus.contracts) == 11
+    assert corpus.optional == ("thoughts.parquet",)
     assert set(corpus.contracts.values()) <= set(contract_names())

@@ -194,7 +194,7 @@ def test_a_day_without_real_requests_is_refused(mini_day, tmp_path, monkeypatch)
     context = mini_day.context(tmp_path)
     empty = replace(mini_day.curated, decisions=mini_day.curated.decisions.slice(0, 0))
     with pytest.raises(ContractError, match="nothing to evaluate on"):
-        main._prepare(context, empty)
+        main._prepare(context, empty, None)
 
 
 def test_gates_fail_on_illegal_ads_and_on_ineligible_truths(mini_day):

@@ -6,11 +6,13 @@ import pytest
 from components.evaluation.report_inputs import (
     data_facts,
     gate_rows,
+    knowledge_remark,
     lineage_rows,
     made_up_columns,
     training_curves,
 )
 from gpr_core.support.hashing import hash_file
+from tests.thoughts import make_thoughts
 
 
 def write_curve(root, columns):
@@ -75,3 +77,14 @@ def test_made_up_values_of_public_data_are_named():
     assert "bid_micros" in versions.split(": ")[1].split(", ")
     assert len(made_up_columns("world")) == 1
     assert made_up_columns("warehouse") == []
+
+
+def test_the_authors_of_external_knowledge_are_named_where_there_is_any(tmp_path):
+    assert knowledge_remark(tmp_path, None) == []
+    said = [make_thoughts((1, day, [5]), provider=name) for day, name in enumerate("aab", start=1)]
+    pq.write_table(pa.concat_tables(said), tmp_path / "thoughts.parquet")
+    [remark] = knowledge_remark(tmp_path, said[0].slice(0, 0))
+    assert remark == (
+        "External knowledge was written by a (2) and b (1) in the training window and by nobody "
+        "on the evaluation day."
+    )

@@ -70,9 +70,10 @@ def make_catalog(folder, tokenizer):
     save_catalog(folder, sid_map, ads, make_ad_versions(), **arguments)
 
 
-def make_policy(folder, *, tokenizer_version="tok"):
+def make_policy(folder, *, tokenizer_version="tok", **changes):
     torch.manual_seed(0)  # noqa: TID251 - weights of a test model
-    config = ModelConfig(width=8, attention_heads=2, hsd_layers=1, ptd_layers=1, num_thoughts=2)
+    small = {"width": 8, "attention_heads": 2, "hsd_layers": 1, "ptd_layers": 1, "num_thoughts": 2}
+    config = ModelConfig(**small, **changes)
     meta = CheckpointMeta(tokenizer_version=tokenizer_version, catalog_version="cat", parent=None)
     folder.mkdir(exist_ok=True)
     save_checkpoint(folder, GPR(config, SIZES), meta)

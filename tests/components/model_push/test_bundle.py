@@ -1,6 +1,6 @@
 from components.model_push.bundle import lineage, stage_bundle
 from components.runtime.model_store import content_hash
-from gpr_core.support.files import read_json
+from gpr_core.support.files import read_json, write_json
 from gpr_core.support.hashing import hash_file
 
 
@@ -38,3 +38,12 @@ def test_lineage_names_manifest_content_and_origin_of_every_input(stage):
         "content_sha256": content_hash(folder),
         "origin": read_json(folder / "manifest.json")["origin"],
     }
+
+
+def test_who_thinks_is_part_of_a_bundle_where_somebody_does(stage):
+    inputs, bundle = stage.context().inputs, stage.root / "bundle"
+    write_json(inputs["corpus"] / "thoughts.json", {"provider": "template"})
+    write_json(inputs["corpus"] / "manifest.json", {"origin": {}, "providers": {"template": 3}})
+    stage_bundle(inputs, bundle)
+    assert read_json(bundle / "corpus_stats" / "thoughts.json") == {"provider": "template"}
+    assert lineage(inputs)["corpus"]["providers"] == {"template": 3}

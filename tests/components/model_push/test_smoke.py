@@ -100,3 +100,20 @@ def test_the_program_prints_its_result_as_json(bundle):
     )
     found = json.loads(finished.stdout)
     assert (found["requests"], found["answered"], found["illegal"]) == (3, 3, 0)
+
+
+def test_a_policy_that_reads_thoughts_is_given_some_for_most_requests(bundle, monkeypatch):
+    shutil.rmtree(bundle / "policy")
+    make_policy(bundle / "policy", knowledge_vectors=2)
+    told = []
+    original = smoke._answer
+
+    def spy(loaded, store, context, eligible_BA, row, config):
+        batch = store.prefix_batch(context.request_key[row : row + 1], loaded.max_tokens)
+        told.append(bool(batch.thought_BRP.any()))
+        return original(loaded, store, context, eligible_BA, row, config)
+
+    monkeypatch.setattr(smoke, "_answer", spy)
+    found = try_bundle(bundle, num_requests=20, num_candidates=4)
+    assert (found.answered, found.illegal) == (20, 0)
+    assert 0 < sum(told[1:]) < 20

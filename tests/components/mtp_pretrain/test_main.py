@@ -1,3 +1,4 @@
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,3 +78,12 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path, inputs: dict[str, P
     assert main.run(one).metrics == main.run(two).metrics
     folders = [context.outputs["mtp_checkpoint"] for context in (one, two)]
     assert hash_files(folders[0]) == hash_files(folders[1])
+
+
+def test_thoughts_that_the_model_does_not_read_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        main._check_knowledge(MTP, has_thoughts=False)
+    assert caplog.text == ""
+    with caplog.at_level(logging.WARNING):
+        main._check_knowledge(MTP, has_thoughts=True)
+    assert "the corpus has thoughts that this model does not read" in caplog.text

@@ -19,6 +19,7 @@ from components.runtime.exit_codes import OutputRefusedError
 from components.runtime.step_spec import Artifact, StepSpec
 from gpr_core.support.errors import ContractError, GateError
 from gpr_core.support.files import read_json
+from tests.thoughts import make_thoughts
 
 WEIGHTS = Artifact(
     name="weights", type="dataset", contracts={"value_weights.parquet": "value_weights"}
@@ -109,3 +110,19 @@ def test_reference_tables_are_found_by_contract_name(tmp_path):
     assert list(references) == ["value_weights"]
     assert len(references) == 1
     assert references["value_weights"].num_rows == 1
+
+
+def test_an_optional_table_is_checked_where_it_is_and_not_missed_where_it_is_not(tmp_path):
+    said = {"value_weights.parquet": "value_weights", "thoughts.parquet": "thoughts"}
+    corpus = Artifact(name="c", type="dataset", contracts=said, optional=("thoughts.parquet",))
+    spec = StepSpec(name="s", summary="", section="s", outputs=(corpus,), gates=SPEC.gates)
+    out = tmp_path / "out"
+    write_weights(out, [0.5, 1.5])
+    records = check_output_contracts(spec, {"c": out}, {}, FACTS, tmp_path / "reports")
+    assert [record["contract"] for record in records["c"]] == ["value_weights"]
+    write_gate_report(out, spec, (gate(passed=True),), records["c"])
+    recheck_changed_contracts(corpus, out, step="use")
+    assert list(TableReferences([(corpus, out)])) == ["value_weights"]
+    pq.write_table(make_thoughts((1, 5, []), text=""), out / "thoughts.parquet")
+    with pytest.raises(OutputRefusedError, match="thoughts"):
+        check_output_contracts(spec, {"c": out}, {}, FACTS, tmp_path / "reports")

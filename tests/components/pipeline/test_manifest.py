@@ -52,3 +52,9 @@ def test_code_hash_sees_content_and_names_only(tmp_path):
     assert hash_code(tmp_path / "one", ("pkg",)) != hash_code(tmp_path / "two", ("pkg",))
     with pytest.raises(ArtifactError, match="code path 'nope' does not exist"):
         hash_code(tmp_path, ("nope",))
+
+
+def test_a_manifest_names_who_wrote_thoughts(tmp_path):
+    write_text(tmp_path / "data.txt", "1")
+    write_manifest(tmp_path, step="make", origin={}, providers={"template": 3})
+    assert read_json(tmp_path / "manifest.json")["providers"] == {"template": 3}

@@ -1,6 +1,6 @@
 import pytest
 
-from gpr_core.data.config import CurationConfig
+from gpr_core.data.config import CurationConfig, ThoughtsConfig
 from gpr_core.support.config import load_section, to_mapping
 from gpr_core.support.errors import ConfigError
 
@@ -25,3 +25,23 @@ def test_the_defaults_survive_yaml():
 def test_a_value_out_of_range_is_refused(values, message):
     with pytest.raises(ConfigError, match=message):
         CurationConfig(**values)
+
+
+def test_nobody_thinks_by_default():
+    assert CurationConfig().thoughts == ThoughtsConfig(provider="none")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"provider": "gpt"}, "found 'gpt', expected one of: none, template, language_model"),
+        ({"provider": "language_model", "model": "big"}, "url is '', expected the address"),
+        ({"provider": "language_model", "url": "ftp://x", "model": "big"}, "url is 'ftp://x'"),
+        ({"provider": "language_model", "url": "https://x"}, "model is '', expected a name"),
+        ({"provider": "language_model", "url": "https://x", "model": "m" * 65}, "model is 'mmm"),
+        ({"key": "secret"}, "unknown parameter 'key'"),
+    ],
+)
+def test_who_thinks_must_be_known_and_findable(values, message):
+    with pytest.raises(ConfigError, match=message):
+        load_section(CurationConfig, {"thoughts": values}, where="test")

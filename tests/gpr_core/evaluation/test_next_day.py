@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from gpr_core.data.tables import DAY_MS
 from gpr_core.evaluation.next_day import (
     Exposures,
     choose_requests,
@@ -14,6 +15,7 @@ from gpr_core.simulation.snapshot import load_snapshot
 from gpr_core.support.errors import ContractError
 from tests.lake_rows import make_impression, make_lake_tables, make_request
 from tests.mini_day import CUTOFF, NEW_ADS
+from tests.thoughts import make_thoughts
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +155,12 @@ def test_illegal_pairs_are_found_by_the_second_computation(day):
     # A budget or a cap is known to the mask only.
     capped = replace(day, eligible_BA=np.zeros_like(day.eligible_BA))
     assert illegal_by_rules(capped, rows, ranks).tolist() == [True, True]
+
+
+def test_timelines_in_the_ids_of_another_tokenizer_keep_what_was_said(mini_day, day):
+    users = np.unique(mini_day.curated.timelines["user_key"].to_numpy()).tolist()
+    said = make_thoughts(*[(user, CUTOFF // DAY_MS, [7]) for user in users])
+    told = replace(day, thoughts=said).store_in(day.catalog)
+    keys = day.column("request_key")
+    assert told.prefix_batch(keys, 32).thought_BRP.tolist() == [[[7]]] * len(keys)
+    assert day.store_in(day.catalog).thoughts is None

@@ -1,9 +1,10 @@
+from dataclasses import replace
 from datetime import date
 
 import pyarrow as pa
 import pytest
 
-from gpr_core.data.config import CurationConfig
+from gpr_core.data.config import CurationConfig, ThoughtsConfig
 from gpr_core.data.engine import Engine
 from gpr_core.data.item_sample import build_item_sample
 from gpr_core.data.tables import DAY_MS, TokenKind
@@ -12,10 +13,10 @@ from gpr_core.features.corpus import (
     curate_days,
     curate_later_day,
     first_landing_days,
+    save_corpus_config,
 )
-from gpr_core.support.config import to_mapping
 from gpr_core.support.errors import ConfigError
-from gpr_core.support.files import write_json
+from gpr_core.support.files import read_json, write_json
 from tests.lake_rows import DAY_0, make_random_lake, take_landed
 
 CONFIG = CurationConfig(window_days=9, num_price_buckets=4, num_dwell_buckets=4)
@@ -23,7 +24,7 @@ CONFIG = CurationConfig(window_days=9, num_price_buckets=4, num_dwell_buckets=4)
 
 def save_corpus(folder, curated):
     """Write what a later day is curated with."""
-    write_json(folder / "curation.json", to_mapping(CONFIG))
+    save_corpus_config(folder, CONFIG)
     curated.buckets.save(folder / "buckets.json")
 
 
@@ -42,6 +43,21 @@ def test_entities_are_read_from_the_beginning_and_events_from_the_window_on():
         "ad_events": date(2026, 3, 22),
         "organic_events": date(2026, 3, 22),
     }
+
+
+def test_thoughts_are_read_from_the_window_on_where_somebody_thinks():
+    config = CurationConfig(window_days=10, thoughts=ThoughtsConfig(provider="template"))
+    first = first_landing_days(config, date(2026, 3, 31), date(2026, 1, 1))
+    assert first["thoughts"] == date(2026, 3, 22)
+
+
+@pytest.mark.parametrize("provider", ["none", "template"])
+def test_parameters_survive_the_disk_and_thoughts_off_leave_no_trace(tmp_path, provider):
+    config = replace(CONFIG, thoughts=ThoughtsConfig(provider=provider))
+    save_corpus_config(tmp_path, config)
+    assert corpus_config(tmp_path) == config
+    assert "thoughts" not in read_json(tmp_path / "curation.json")
+    assert (tmp_path / "thoughts.json").exists() == (provider == "template")
 
 
 def test_nothing_is_read_from_before_the_lake_began():

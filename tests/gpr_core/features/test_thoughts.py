@@ -4,34 +4,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpr_core.data.tables import DAY_MS, TABLES
-from gpr_core.features.thoughts import ThoughtIndex
+from gpr_core.data.parquet import write_parquet
+from gpr_core.data.tables import DAY_MS
+from gpr_core.features.thoughts import ThoughtIndex, read_thoughts
 from gpr_core.features.timeline_store import TimelineStore
 from gpr_core.knowledge.cache import ThoughtCache
 from gpr_core.knowledge.template import TemplateProvider
-from gpr_core.knowledge.views import History
 from gpr_core.knowledge.words import thought_words
 from gpr_core.support.errors import LeakageError
-from tests.gpr_core.knowledge.histories import asked, timelines, user, viewed
-
-
-def make_thoughts(*rows):
-    """Thoughts from (user, day, words); their last event is one millisecond before the day."""
-    return pa.Table.from_pylist(
-        [
-            {
-                "user_key": key,
-                "as_of_ts": day * DAY_MS,
-                "text": "x",
-                "token_ids": words,
-                "provider": "test",
-                "prompt_hash": "0" * 16,
-                "source_max_ts": day * DAY_MS - 1,
-            }
-            for key, day, words in rows
-        ],
-        schema=TABLES["thoughts"].schema,
-    )
+from tests.gpr_core.knowledge.histories import asked, make_history, timelines, user, viewed
+from tests.thoughts import make_thoughts
 
 
 def test_a_request_gets_the_thought_of_its_own_day():
@@ -42,9 +24,16 @@ def test_a_request_gets_the_thought_of_its_own_day():
     assert found.tolist() == [[3, 4], [7, 0], [0, 0], [9, 0], [0, 0]]
 
 
-def test_no_thoughts_are_words_of_length_zero():
+def test_no_thoughts_are_no_words_but_differ_from_not_asking():
     index = ThoughtIndex.from_table(make_thoughts())
-    assert index.at(np.array([1, 2]), np.array([0, DAY_MS])).shape == (2, 0)
+    assert index.at(np.array([1, 2]), np.array([0, DAY_MS])).tolist() == [[0], [0]]
+
+
+def test_thoughts_of_an_artifact_are_read_where_there_are_any(tmp_path):
+    assert read_thoughts(tmp_path) is None
+    table = make_thoughts((1, 5, [3, 4]))
+    write_parquet(tmp_path / "thoughts.parquet", table)
+    assert read_thoughts(tmp_path).equals(table)
 
 
 def test_a_thought_that_knows_its_own_day_is_refused():
@@ -62,7 +51,7 @@ def make_store(*, with_thoughts):
         row["request_key"] = 100 + number if row["kind"] == 2 else 0
         row["item_key"] = int(row["item_kind"] > 0)
     table = timelines(*rows)
-    history = History(table)
+    history = make_history(*rows)
     thoughts = ThoughtCache().thoughts(history, *history.request_days(), TemplateProvider())
     columns = {"item_kind": [2], "item_key": [1], "c1": [0]}
     types = {"item_kind": pa.int8(), "item_key": pa.uint64(), "c1": pa.int16()}

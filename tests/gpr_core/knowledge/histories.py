@@ -1,9 +1,11 @@
-"""Small timelines for the tests of external knowledge."""
+"""Small histories for the tests of external knowledge."""
 
 import pyarrow as pa
 
 from gpr_core.data.tables import DAY_MS, ItemKind, TokenKind
 from gpr_core.features.timeline import TIMELINE_SCHEMA
+from gpr_core.knowledge.views import History
+from tests.lake_rows import make_table
 
 CONSENT, NO_CONSENT = 2, 1
 
@@ -51,3 +53,18 @@ def timelines(*rows):
     """Put tokens in order of user and time."""
     ordered = sorted(rows, key=lambda one: (one["user_key"], one["ts"], one["kind"]))
     return pa.Table.from_pylist(ordered, schema=TIMELINE_SCHEMA)
+
+
+def profiles(*rows):
+    """The user versions behind the U tokens among some tokens."""
+    versions = [
+        {"user_key": one["user_key"], "valid_from": one["ts"], "consent": one["f5"] - 1}
+        for one in rows
+        if one["kind"] == TokenKind.USER
+    ]
+    return make_table("users", *versions)
+
+
+def make_history(*rows):
+    """A history of tokens, in which every profile has its token."""
+    return History(timelines(*rows), profiles(*rows))

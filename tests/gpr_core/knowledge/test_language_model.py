@@ -9,19 +9,14 @@ from typing import ClassVar
 import pytest
 
 from gpr_core.data.tables import DAY_MS
-from gpr_core.knowledge.language_model import (
-    HttpModel,
-    LanguageModelProvider,
-    language_model_or_facts,
-)
+from gpr_core.knowledge.language_model import HttpModel, LanguageModelProvider
 from gpr_core.knowledge.template import TemplateProvider
-from gpr_core.knowledge.views import History
 from gpr_core.support.errors import ConfigError
-from tests.gpr_core.knowledge.histories import NO_CONSENT, timelines, user, viewed
+from tests.gpr_core.knowledge.histories import NO_CONSENT, make_history, user, viewed
 
 FACTS = TemplateProvider()
-HISTORY = History(
-    timelines(user(4711), viewed(4711, 1.0, 3), user(2, consent=NO_CONSENT), viewed(2, 1.0, 3))
+HISTORY = make_history(
+    user(4711), viewed(4711, 1.0, 3), user(2, consent=NO_CONSENT), viewed(2, 1.0, 3)
 )
 VIEW = HISTORY.view(4711, 2 * DAY_MS)
 
@@ -48,7 +43,7 @@ def test_nobody_is_asked_about_people_without_consent():
 
 
 @pytest.mark.parametrize(
-    "answer", ["", "write to me@example.com", "call 030 1234 5678", "user 0123456789abcdef"]
+    "answer", ["", "...", "write to me@example.com", "call 030 1234 5678", "user 0123456789abcdef"]
 )
 def test_an_answer_that_may_not_be_stored_is_dropped(answer, caplog):
     with caplog.at_level(logging.WARNING):
@@ -72,16 +67,6 @@ def test_a_dead_endpoint_is_asked_three_times_in_a_row_only():
     # The second call answers, so the count starts anew: calls 3, 4 and 5 fail, then it is left.
     assert spoke == ["template", "big", *["template"] * 5]
     assert len(calls) == 5
-
-
-def test_without_a_credential_the_facts_speak(tmp_path, caplog):
-    key_file = tmp_path / "key"
-    with caplog.at_level(logging.WARNING):
-        provider = language_model_or_facts("https://model.test", "big", key_file, FACTS)
-    assert provider is FACTS
-    assert "big has no credential" in caplog.text
-    key_file.write_text("secret\n")
-    assert language_model_or_facts("https://model.test", "big", key_file, FACTS).name == "big"
 
 
 class Endpoint(http.server.BaseHTTPRequestHandler):

@@ -5,8 +5,7 @@ import pytest
 from gpr_core.data.tables import DAY_MS
 from gpr_core.knowledge.language_model import LanguageModelProvider
 from gpr_core.knowledge.template import TemplateProvider
-from gpr_core.knowledge.views import History
-from tests.gpr_core.knowledge.histories import NO_CONSENT, timelines, user, viewed
+from tests.gpr_core.knowledge.histories import NO_CONSENT, make_history, user, viewed
 
 PROVIDERS = (
     TemplateProvider(),
@@ -16,7 +15,7 @@ PROVIDERS = (
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
 def test_a_thought_is_signed_and_repeatable(provider):
-    view = History(timelines(user(1), viewed(1, 1.0, 3))).view(1, 2 * DAY_MS)
+    view = make_history(user(1), viewed(1, 1.0, 3)).view(1, 2 * DAY_MS)
     thought = provider.generate(view)
     assert thought == provider.generate(view)
     assert (thought.provider, thought.prompt_hash) == (provider.name, provider.prompt_hash)
@@ -26,7 +25,7 @@ def test_a_thought_is_signed_and_repeatable(provider):
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
 def test_without_consent_or_events_there_is_nothing_to_say(provider):
-    history = History(timelines(user(1, consent=NO_CONSENT), viewed(1, 1.0, 3), user(2)))
+    history = make_history(user(1, consent=NO_CONSENT), viewed(1, 1.0, 3), user(2))
     for key in (1, 2, 3):
         thought = provider.generate(history.view(key, 2 * DAY_MS))
         assert (thought.text, thought.confidence) == ("", 0.0)

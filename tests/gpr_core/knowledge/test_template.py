@@ -4,13 +4,12 @@ import pytest
 
 from gpr_core.data.tables import DAY_MS, Action, OrganicAction
 from gpr_core.knowledge.template import TemplateProvider
-from gpr_core.knowledge.views import History
-from tests.gpr_core.knowledge.histories import acted, timelines, user, viewed
+from tests.gpr_core.knowledge.histories import acted, make_history, user, viewed
 
 
 def say(*rows, day=20):
     """What the template says about user 1."""
-    return TemplateProvider().generate(History(timelines(user(1), *rows)).view(1, day * DAY_MS))
+    return TemplateProvider().generate(make_history(user(1), *rows).view(1, day * DAY_MS))
 
 
 def test_all_sentences_are_written():

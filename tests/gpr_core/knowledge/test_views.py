@@ -10,10 +10,12 @@ from tests.gpr_core.knowledge.histories import (
     NO_CONSENT,
     acted,
     asked,
+    make_history,
     timelines,
     user,
     viewed,
 )
+from tests.lake_rows import make_table
 
 PAST = (
     user(1),
@@ -27,14 +29,14 @@ PAST = (
 FUTURE = (
     viewed(1, 4.1, 11),
     acted(1, 1.7, Action.CONVERSION, 12, late_days=3.0),
-    user(1, 4.0, consent=NO_CONSENT),
+    user(1, 4.01, consent=NO_CONSENT),
     viewed(2, 4.5, 3),
     viewed(2, 4.6, 12),
 )
 
 
 def test_a_view_holds_what_happened_and_was_known_before_its_time():
-    view = History(timelines(*PAST, *FUTURE)).view(1, 4 * DAY_MS)
+    view = make_history(*PAST, *FUTURE).view(1, 4 * DAY_MS)
     assert view.has_consent
     assert view.events.category_N.tolist() == [3, 5]
     assert view.events.brand_N.tolist() == [0, 9]
@@ -45,7 +47,7 @@ def test_a_view_holds_what_happened_and_was_known_before_its_time():
 def sees_the_same(as_of_ts):
     """Compare what is said with and without all that comes later."""
     said = [
-        TemplateProvider().generate(History(timelines(*rows)).view(key, as_of_ts)).text
+        TemplateProvider().generate(make_history(*rows).view(key, as_of_ts)).text
         for rows in (PAST, PAST + FUTURE)
         for key in (1, 2)
     ]
@@ -68,13 +70,47 @@ def test_the_check_finds_complements_of_everything(monkeypatch):
 
 
 def test_without_consent_there_are_no_events():
-    rows = [user(1), viewed(1, 1.0, 3), user(1, 2.0, consent=NO_CONSENT)]
-    history = History(timelines(*rows))
+    rows = [user(1), viewed(1, 1.0, 3), user(1, 2.5, consent=NO_CONSENT)]
+    history = make_history(*rows)
     assert history.view(1, 2 * DAY_MS).events.ts_N.size == 1
     withdrawn = history.view(1, 3 * DAY_MS)
     assert not withdrawn.has_consent
     assert withdrawn.events.ts_N.size == 0
     assert not history.view(77, 3 * DAY_MS).has_consent
+
+
+# The token that says so lies in a private session, not among the user's own.
+WITHDRAWN = make_table(
+    "users",
+    {"user_key": 1, "valid_from": 5 * DAY_MS, "consent": 1},
+    {"user_key": 1, "valid_from": 0, "consent": 1},
+    {"user_key": 1, "valid_from": 2 * DAY_MS, "consent": 0},
+    {"user_key": 2, "valid_from": 4 * DAY_MS, "consent": 0},
+)
+OWN_TOKENS = (user(1), viewed(1, 1.0, 3))
+
+
+def consents(history):
+    """Who consents at the starts of days 0 to 6."""
+    return [history.view(1, day * DAY_MS).has_consent for day in range(7)]
+
+
+def test_consent_is_that_of_the_profile_in_force():
+    history = History(timelines(*OWN_TOKENS), WITHDRAWN)
+    assert consents(history) == [True, True, False, False, False, True, True]
+    assert history.view(1, 4 * DAY_MS).events.ts_N.size == 0
+    assert history.users_with_consent().tolist() == [1]
+    assert history.users_without_consent().tolist() == [2]
+
+
+def test_the_check_finds_consent_that_is_read_from_tokens():
+    assert consents(make_history(*OWN_TOKENS)) == [True] * 7
+
+
+def test_without_profiles_nobody_consents():
+    history = History(timelines(*OWN_TOKENS), WITHDRAWN.slice(0, 0))
+    assert not any(consents(history))
+    assert history.users_with_consent().size == history.users_without_consent().size == 0
 
 
 def test_complements_are_common_neighbors_that_are_not_common_everywhere():
@@ -85,7 +121,7 @@ def test_complements_are_common_neighbors_that_are_not_common_everywhere():
         for number, pair in enumerate(pairs)
         for place, category in enumerate(pair)
     ]
-    history = History(timelines(*rows))
+    history = make_history(*rows)
     assert history.complements(9 * DAY_MS)[1] == (2, 3)
     assert history.complements(DAY_MS) == {}
 
@@ -98,12 +134,12 @@ def test_skipped_content_and_mere_impressions_make_no_pair():
         acted(1, 1.3, Action.HIDE, 4),
         acted(1, 1.4, Action.CLICK, 5),
     ]
-    assert History(timelines(*rows)).complements(2 * DAY_MS) == {1: (5,), 5: (1,)}
+    assert make_history(*rows).complements(2 * DAY_MS) == {1: (5,), 5: (1,)}
 
 
 def test_request_days_are_listed_once_by_day():
     rows = [asked(2, 3.2), asked(2, 3.9), asked(1, 3.5), asked(1, 2.5), viewed(1, 1.0, 3)]
-    users, days = History(timelines(*rows)).request_days()
+    users, days = make_history(*rows).request_days()
     assert users.tolist() == [1, 1, 2]
     assert (days // DAY_MS).tolist() == [2, 3, 3]
     assert days.dtype == np.int64

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from gpr_core.models.external_knowledge import ExternalKnowledge
 from gpr_core.models.gpr import GPR
-from gpr_core.support.errors import ContractError, ShapeError
+from gpr_core.support.errors import ConfigError, ContractError, ShapeError
 from gpr_core.support.seeding import seed_global_torch
 from gpr_core.training.leak_probe import leak_probe
 from tests.timelines import SIZES, SMALL, make_batch, make_model
@@ -89,13 +89,20 @@ def test_a_closed_gate_is_the_model_without_thoughts():
         torch.testing.assert_close(found, plain, atol=1e-6, rtol=1e-6)
 
 
-def test_no_consent_or_no_provider_is_the_model_without_thoughts():
+def test_where_nothing_is_said_it_is_the_model_without_thoughts():
     model, batch = make_model(CONFIG), make_batch(*USERS)
     expected = outputs(without_knowledge(model), batch)
-    for thought_BRP in (torch.zeros_like(batch.thought_BRP), batch.thought_BRP[:, :, :0]):
-        found = outputs(model, batch._replace(thought_BRP=thought_BRP))
-        for ours, plain in zip(found, expected, strict=True):
-            torch.testing.assert_close(ours, plain, atol=1e-6, rtol=1e-6)
+    found = outputs(model, batch._replace(thought_BRP=torch.zeros_like(batch.thought_BRP)))
+    for ours, plain in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, plain, atol=1e-6, rtol=1e-6)
+
+
+def test_timelines_of_a_step_that_forgot_thoughts_are_refused():
+    batch = make_batch(*USERS)
+    forgot = batch._replace(thought_BRP=batch.thought_BRP[:, :, :0])
+    with pytest.raises(ConfigError, match="its timelines were loaded without thoughts"):
+        make_model(CONFIG).read(forgot)
+    make_model().read(forgot)
 
 
 def test_the_model_without_the_part_ignores_thoughts():

@@ -2,7 +2,6 @@
 
 import shutil
 
-from gpr_core.features.timeline_store import TimelineStore
 from gpr_core.simulation.config import RankerConfig
 from gpr_core.simulation.ranker_data import fit_rankers, logged_rows
 from gpr_core.simulation.ranker_features import RankerFeatures, ad_events, organic_events
@@ -21,7 +20,7 @@ from tests.gpr_core.simulation.small_corpus import CUTOFF, TOKENIZER_VERSION
 RANKERS = RankerConfig(min_positives=30, min_leaf_rows=20, conversion_maturity_days=0.1)
 
 
-def make_snapshot(folder, corpus, config):
+def make_snapshot(folder, corpus, config, *, thoughts=None):
     """Write a snapshot of a corpus; returns its folder."""
     folder.mkdir(exist_ok=True)
     ad_rows = ad_events(corpus.timelines)
@@ -45,6 +44,7 @@ def make_snapshot(folder, corpus, config):
         decisions=corpus.decisions,
         ad_rows=ad_rows,
         origin={"day": "test"},
+        thoughts=thoughts,
     )
     return folder
 
@@ -52,5 +52,5 @@ def make_snapshot(folder, corpus, config):
 def load_simulator(folder, corpus, max_tokens=32):
     """Load a snapshot into a simulator that reads short prefixes."""
     snapshot = load_snapshot(folder, tokenizer_version=TOKENIZER_VERSION)
-    store = TimelineStore.from_tables(snapshot.timelines, corpus.sid_map, 3)
+    store = snapshot.timeline_store(corpus.sid_map)
     return Simulator(snapshot=snapshot, prefixes=lambda keys: store.prefix_batch(keys, max_tokens))

@@ -4,13 +4,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpr_core.data.tables import TokenKind
+from gpr_core.data.tables import DAY_MS, TokenKind
 from gpr_core.features.timeline import ORDER_COLUMNS
 from gpr_core.simulation.config import SnapshotConfig
 from gpr_core.simulation.snapshot import choose_requests, load_snapshot, sequence_keys
 from gpr_core.support.errors import ArtifactError, ContractError
 from tests.gpr_core.simulation.small_corpus import CUTOFF, START, TOKENIZER_VERSION, make_corpus
 from tests.gpr_core.simulation.small_snapshot import make_snapshot
+from tests.thoughts import make_thoughts
 
 CONFIG = SnapshotConfig(num_requests=20, request_days=2, rehearsed_share=0.25)
 
@@ -94,3 +95,22 @@ def test_other_tokenizer_is_refused(folder):
 def test_request_without_token_is_refused(corpus):
     with pytest.raises(ContractError, match="have no E token"):
         sequence_keys(corpus.decisions, corpus.timelines.slice(0, 5))
+
+
+def test_a_snapshot_keeps_what_was_said_as_of_the_days_of_its_requests(corpus, folder, tmp_path):
+    days = range(START // DAY_MS, CUTOFF // DAY_MS)
+    said = make_thoughts(*[(user, day, [user]) for user in range(1, 17) for day in days])
+    path = make_snapshot(tmp_path / "said", corpus, CONFIG, thoughts=said)
+    snapshot = load_snapshot(path, tokenizer_version=TOKENIZER_VERSION)
+    requests = snapshot.requests.to_pylist()
+    wanted = {(row["user_key"], row["ts"] // DAY_MS * DAY_MS) for row in requests}
+    found = snapshot.thoughts.to_pylist()
+    assert {(row["user_key"], row["as_of_ts"]) for row in found} == wanted
+    assert len(found) == len(wanted) < said.num_rows
+    keys = snapshot.requests["request_key"].to_numpy()
+    words_BRP = snapshot.timeline_store(corpus.sid_map).prefix_batch(keys, 16).thought_BRP
+    assert words_BRP[:, 0, 0].tolist() == [row["user_key"] for row in requests]
+    silent = load_snapshot(folder, tokenizer_version=TOKENIZER_VERSION)
+    assert silent.thoughts is None
+    assert silent.timeline_store(corpus.sid_map).thoughts is None
+    assert silent.snapshot_hash != snapshot.snapshot_hash

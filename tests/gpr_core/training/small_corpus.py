@@ -27,6 +27,7 @@ from gpr_core.objectives.value_weights import (
 )
 from gpr_core.support.files import write_json
 from gpr_core.training.examples import CatalogView, CorpusTables
+from tests.thoughts import make_thoughts
 
 CODEBOOK_SIZES = (4, 3, 3)
 CUTOFF_TS = 20 * DAY_MS
@@ -165,6 +166,13 @@ def make_decisions(
     )
 
 
+def say_favorites() -> pa.Table:
+    """A thought about every user on every day, the number of its favorite category."""
+    days = range(FIRST_DAY, LAST_DAY + 1)
+    users = range(1, NUM_USERS + 1)
+    return make_thoughts(*[(user, day, [1 + user % 4, 100]) for user in users for day in days])
+
+
 def make_value_weights(decisions: pa.Table) -> tuple[pa.Table, ValueWeightConstants]:
     """Weights as curation makes them."""
     names = ("action", "bid_type", "ecpm", "p_ctr", "p_cvr")
@@ -186,7 +194,8 @@ def write_small_corpus(root: Path, corpus: SmallCorpus) -> dict[str, Path]:
     folders = {name: root / name for name in ("corpus", "tokenizer", "catalog")}
     for folder in folders.values():
         folder.mkdir(parents=True)
-    for name, table in corpus.tables._asdict().items():
+    tables = {name: rows for name, rows in corpus.tables._asdict().items() if rows is not None}
+    for name, table in tables.items():
         pq.write_table(table, folders["corpus"] / f"{name}.parquet")
     _, constants = make_value_weights(corpus.tables.decisions)
     constants.save(folders["corpus"] / "value_weights.json")

@@ -4,6 +4,7 @@ import dataclasses
 
 import torch
 
+from gpr_core.data.tables import DAY_MS
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.gpr import GPR
 from gpr_core.simulation.config import SnapshotConfig
@@ -11,8 +12,9 @@ from gpr_core.support.progress import Progress
 from gpr_core.support.seeding import seed_global_torch
 from gpr_core.training.hepo import Workplace
 from gpr_core.training.hepo_config import CriticConfig, HepoConfig
-from tests.gpr_core.simulation.small_corpus import SIZES, make_corpus
+from tests.gpr_core.simulation.small_corpus import CUTOFF, SIZES, START, make_corpus
 from tests.gpr_core.simulation.small_snapshot import load_simulator, make_snapshot
+from tests.thoughts import make_thoughts
 
 CONFIG = HepoConfig(
     iterations=1,
@@ -26,13 +28,15 @@ CONFIG = HepoConfig(
 )
 
 
-def make_simulator(tmp_path_factory, num_requests=60):
-    """Write a small snapshot and load it."""
+def make_simulator(tmp_path_factory, num_requests=60, *, with_thoughts=False):
+    """Write a small snapshot and load it, with a thought about everybody or none."""
     corpus = make_corpus(tmp_path_factory.mktemp("corpus"), num_users=24)
     config = SnapshotConfig(num_requests=num_requests, request_days=4, rehearsed_share=0.1)
-    return load_simulator(
-        make_snapshot(tmp_path_factory.mktemp("snapshot"), corpus, config), corpus
-    )
+    days = range(START // DAY_MS, CUTOFF // DAY_MS)
+    said = [(user, day, [1 + user, day - 19_000]) for user in range(1, 25) for day in days]
+    thoughts = make_thoughts(*said) if with_thoughts else None
+    folder = tmp_path_factory.mktemp("snapshot")
+    return load_simulator(make_snapshot(folder, corpus, config, thoughts=thoughts), corpus)
 
 
 def make_model(seed=0, **changes):

@@ -2,12 +2,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpr_core.data.tables import DAY_MS, HOUR_MS, TABLES
+from gpr_core.data.tables import DAY_MS, HOUR_MS
 from gpr_core.objectives.final_value import final_value
 from gpr_core.support.errors import ContractError
 from gpr_core.training.config import SequenceConfig
 from gpr_core.training.examples import Examples, build_examples, recent_examples
 from tests.gpr_core.training.small_corpus import CUTOFF_TS, SmallCorpus, make_small_corpus
+from tests.thoughts import make_thoughts
 
 SEQUENCE = SequenceConfig(max_tokens=32, new_tokens=16, gate_user_share=0.4)
 
@@ -30,18 +31,8 @@ def test_thoughts_reach_the_readouts_of_their_day() -> None:
     decisions = corpus.tables.decisions
     user, ts = decisions["user_key"].to_pylist()[0], decisions["ts"].to_pylist()[0]
     day_ts = ts // DAY_MS * DAY_MS
-    said = {"user_key": user, "as_of_ts": day_ts, "text": "x", "token_ids": [5, 9]}
-    said |= {"provider": "test", "prompt_hash": "0" * 16, "source_max_ts": day_ts - 1}
-    thoughts = pa.Table.from_pylist([said], schema=TABLES["thoughts"].schema)
-    examples = build_examples(
-        corpus.tables,
-        corpus.catalog,
-        SEQUENCE,
-        num_heads=3,
-        cutoff_ts=CUTOFF_TS,
-        seed=0,
-        thoughts=thoughts,
-    )
+    thoughts = make_thoughts((user, day_ts // DAY_MS, [5, 9]))
+    examples = build(corpus._replace(tables=corpus.tables._replace(thoughts=thoughts)))
     batch = examples.store.prefix_batch(decisions["request_key"].to_numpy(), 8)
     is_told_X = batch.thought_BRP[:, 0].any(dim=1).numpy()
     is_of_day_X = (examples.context.ts // DAY_MS == day_ts // DAY_MS) & (

@@ -7,11 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 
-from gpr_core.data.tables import DAY_MS, TABLES
 from gpr_core.models.config import ExpertsConfig, ModelConfig, RecursionConfig, RefiningConfig
 from gpr_core.models.gpr import GPR
 from gpr_core.support.distributed import Processes
@@ -24,7 +22,12 @@ from gpr_core.training.config import MtpConfig, OptimizerConfig, SequenceConfig,
 from gpr_core.training.examples import Examples, build_examples
 from gpr_core.training.leak_probe import leak_probe, probe_batch
 from gpr_core.training.mtp import Surroundings, pretrain
-from tests.gpr_core.training.small_corpus import CODEBOOK_SIZES, CUTOFF_TS, make_small_corpus
+from tests.gpr_core.training.small_corpus import (
+    CODEBOOK_SIZES,
+    CUTOFF_TS,
+    make_small_corpus,
+    say_favorites,
+)
 
 CONFIG = MtpConfig(
     model=ModelConfig(width=8, attention_heads=2, hsd_layers=1, ptd_layers=1, num_heads=2),
@@ -56,32 +59,13 @@ def examples() -> Examples:
 def make_examples() -> Examples:
     corpus = make_small_corpus()
     return build_examples(
-        corpus.tables,
+        corpus.tables._replace(thoughts=say_favorites()),
         corpus.catalog,
         CONFIG.sequence,
         num_heads=2,
         cutoff_ts=CUTOFF_TS,
         seed=0,
-        thoughts=make_thoughts(),
     )
-
-
-def make_thoughts() -> pa.Table:
-    """A thought about every user on every day, the number of its favorite category."""
-    rows = [
-        {
-            "user_key": user,
-            "as_of_ts": day * DAY_MS,
-            "text": "x",
-            "token_ids": [1 + user % 4, 100],
-            "provider": "test",
-            "prompt_hash": "0" * 16,
-            "source_max_ts": day * DAY_MS - 1,
-        }
-        for user in range(1, 13)
-        for day in range(10, 20)
-    ]
-    return pa.Table.from_pylist(rows, schema=TABLES["thoughts"].schema)
 
 
 def make_model(config: MtpConfig = CONFIG) -> GPR:

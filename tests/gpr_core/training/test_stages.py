@@ -14,7 +14,12 @@ from gpr_core.training.config import (
 )
 from gpr_core.training.examples import build_examples
 from gpr_core.training.stages import Losses, make_task
-from tests.gpr_core.training.small_corpus import CODEBOOK_SIZES, CUTOFF_TS, make_small_corpus
+from tests.gpr_core.training.small_corpus import (
+    CODEBOOK_SIZES,
+    CUTOFF_TS,
+    make_small_corpus,
+    say_favorites,
+)
 
 SMALLEST = {
     "width": 8,
@@ -37,7 +42,12 @@ def test_a_task_covers_every_parameter_once_and_moves_head_weights(changes, matc
     corpus = make_small_corpus()
     sequence = SequenceConfig(max_tokens=24, new_tokens=12)
     examples = build_examples(
-        corpus.tables, corpus.catalog, sequence, num_heads=2, cutoff_ts=CUTOFF_TS, seed=0
+        corpus.tables._replace(thoughts=say_favorites()),
+        corpus.catalog,
+        sequence,
+        num_heads=2,
+        cutoff_ts=CUTOFF_TS,
+        seed=0,
     )
     seed_global_torch(0, "test")
     model = GPR(ModelConfig(**{**SMALLEST, **changes}), CODEBOOK_SIZES)
