@@ -74,9 +74,8 @@ class OptimizerConfig:
     batch_windows: int = 16
     """Windows per update. >= 1."""
     accumulate: int = 1
-    """Parts that the windows of an update are read in, one after the other, by each process. The
-    update stays the same up to rounding and to what dropout draws, memory falls. In
-    [1, batch_windows]."""
+    """Shares of an update that each process reads, one after the other, to need less memory. The
+    update stays the same up to rounding and to what dropout draws. In [1, batch_windows]."""
     block_days: int = 7
     """Windows are ordered by blocks of this many days and shuffled inside a block. >= 1."""
     checkpoint_every: int = 100

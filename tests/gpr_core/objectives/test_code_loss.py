@@ -68,6 +68,20 @@ def test_value_weights_scale_targets_and_the_normalizer():
     assert result.nll_J.tolist() == [2.0, 5.0]
 
 
+def test_shares_divided_by_the_total_of_the_whole_add_up_to_its_loss():
+    logp_MJL = torch.tensor([[[-1.0, -2.0], [-4.0, -6.0]], [[-3.0, -2.0], [0.0, 0.0]]])
+    ok_MJ = torch.tensor([[True, True], [False, False]])
+    weights_J = torch.tensor([0.75, 0.25])
+    first, second = (
+        code_loss(logp_MJL[row], ok_MJ[row], weights_J, total=torch.tensor(4.0))
+        for row in (slice(0, 1), slice(1, 2))
+    )
+    # (0.75 * 3 + 0.25 * 10) / (2 levels * 4); a share without any target adds nothing.
+    assert first.loss.item() == 4.75 / 8
+    assert second.loss.item() == 0.0
+    assert first.sum_JL.tolist() == [[1.0, 2.0], [4.0, 6.0]]
+
+
 def test_equal_value_weights_change_nothing():
     logp_MJL, ok_MJ = -torch.rand(5, 3, 2), torch.ones(5, 3, dtype=torch.bool)
     weights_J = torch.full((3,), 1 / 3)

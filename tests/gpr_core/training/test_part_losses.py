@@ -19,6 +19,7 @@ from gpr_core.training.config import (
 from gpr_core.training.examples import build_examples
 from gpr_core.training.part_losses import part_columns, part_losses, part_numbers, weighted_sum
 from gpr_core.training.supervised import supervised_loss
+from gpr_core.training.totals import WHOLE, Share
 from tests.gpr_core.training.small_corpus import CODEBOOK_SIZES, CUTOFF_TS, make_small_corpus
 from tests.timelines import SMALL, make_batch, make_model
 
@@ -65,6 +66,23 @@ def test_the_denoiser_is_taught_the_target_of_the_first_head():
     seed_global_torch(0, "levels and noise")
     assert losses == {"denoising": model.denoising_loss(state, torch.tensor([[1, 2, 3]]))}
     assert tuple(part_numbers(losses, state)) == part_columns(config) == ("denoising_loss",)
+
+
+def test_a_share_of_an_update_counts_by_its_tokens_and_readouts():
+    config = dataclasses.replace(
+        SMALL, dropout=0.0, recursion=RECURSION, refine=RefiningConfig(kind="diffusion")
+    )
+    model = make_model(config).train()
+    state = model.read(make_batch("UOE"))
+    share = Share(readouts=0.25, tokens=0.5)
+    numbers = []
+    for one in (WHOLE, share):
+        seed_global_torch(0, "levels and noise")
+        losses = part_losses(model, state, TARGETS, one)
+        numbers.append(part_numbers(losses, state, one))
+    for name in part_columns(config):
+        factor = share.readouts if name == "denoising_loss" else share.tokens
+        assert numbers[1][name] == pytest.approx(factor * numbers[0][name]), name
 
 
 def trained(config, num_updates):
