@@ -12,6 +12,8 @@ from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 
+import pyarrow as pa
+
 from components.runners.workspace import workspace_of
 from components.runtime.lake_inputs import read_tables
 from gpr_core.data.days import day_start_ms, parse_day
@@ -19,7 +21,16 @@ from gpr_core.data.engine import Engine
 from gpr_core.data.lake import Lake
 from gpr_core.evaluation.catalogs import encode_catalog
 from gpr_core.evaluation.next_day import NextDay, prepare_next_day
-from gpr_core.features.corpus import corpus_config, curate_later_day, first_landing_days
+from gpr_core.features.corpus import (
+    CuratedDays,
+    corpus_config,
+    curate_later_day,
+    first_landing_days,
+)
+from gpr_core.knowledge.cache import ThoughtCache
+from gpr_core.knowledge.production import make_thoughts, wanted_thoughts
+from gpr_core.knowledge.template import TemplateProvider
+from gpr_core.knowledge.views import History
 from gpr_core.params import Params, load_params_file, preset, render_difference
 from gpr_core.support.files import write_text
 from gpr_core.support.progress import Progress
@@ -59,24 +70,21 @@ class StudyDay:
 
     @cached_property
     def inputs(self) -> SupervisedInputs:
-        """Corpus and catalog."""
-        return load_inputs(*map(self._artifact, ("corpus", "tokenizer", "catalog")))
+        """Corpus, catalog and thoughts."""
+        found = load_inputs(*map(self._artifact, ("corpus", "tokenizer", "catalog")))
+        return found._replace(tables=found.tables._replace(thoughts=self._thoughts))
 
     @cached_property
     def next_day(self) -> NextDay:
         """The day that everything is judged on; the same requests for all methods and seeds."""
-        corpus, lake = self._artifact("corpus"), Lake(self.home / "lake")
-        first_days = first_landing_days(corpus_config(corpus), self._evaluation_day, lake.days()[0])
-        tables = read_tables(lake.root, first_days, self._evaluation_day)
-        with Engine(1) as engine:
-            curated = curate_later_day(corpus, tables, self._evaluation_day, engine=engine)
         return prepare_next_day(
-            curated,
-            encode_catalog(self._artifact("tokenizer"), curated.canonical),
+            self._curated,
+            encode_catalog(self._artifact("tokenizer"), self._curated.canonical),
             self._artifact("snapshot"),
             max_requests=_MAX_REQUESTS,
             max_tokens=self.params.mtp_pretrain.sequence.max_tokens,
             seed=0,
+            thoughts=self._thoughts,
         )
 
     def examples(self, sequence: SequenceConfig, num_heads: int) -> Examples:
@@ -97,6 +105,22 @@ class StudyDay:
             cutoff_ts=self.cutoff_ts,
             seed=self.seed,
         )
+
+    @cached_property
+    def _curated(self) -> CuratedDays:
+        """Tables through the next day."""
+        corpus, lake = self._artifact("corpus"), Lake(self.home / "lake")
+        first_days = first_landing_days(corpus_config(corpus), self._evaluation_day, lake.days()[0])
+        tables = read_tables(lake.root, first_days, self._evaluation_day)
+        with Engine(1) as engine:
+            return curate_later_day(corpus, tables, self._evaluation_day, engine=engine)
+
+    @cached_property
+    def _thoughts(self) -> pa.Table:
+        """What the template says about the user of every request, as of the start of its day."""
+        history = History(self._curated.timelines, self._curated.canonical["users"])
+        wanted = wanted_thoughts(history, from_ts=0)
+        return make_thoughts(history, wanted, TemplateProvider(), ThoughtCache())
 
     @property
     def _workspace(self) -> Path:
