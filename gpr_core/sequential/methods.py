@@ -7,6 +7,8 @@ from typing import NamedTuple
 from torch import nn
 
 from gpr_core.models.config import ModelConfig
+from gpr_core.models.variants import one_rec, tiger
+from gpr_core.sequential.encoder_decoder import EncoderDecoder, with_suffix
 from gpr_core.sequential.encoders import (
     EncoderConfig,
     HstuBlock,
@@ -45,6 +47,18 @@ _GPR = ModelConfig(
     token_aware_ffn=False,
     max_distance=50,
     dropout=0.5,
+)
+_ENCODER_DECODER = ModelConfig(
+    width=64,
+    attention_heads=2,
+    hsd_layers=2,
+    ptd_layers=2,
+    max_distance=50,
+    dropout=0.2,
+)
+# A pass shows two targets of each user, where the other methods learn from all of them.
+_ENCODER_DECODER_TRAINING = TrainingConfig(
+    epochs=100, measure_every=5, validation_users=1500, batch_users=128, learning_rate=2e-3
 )
 _GPR_TRAINING = TrainingConfig(epochs=40, batch_users=256, learning_rate=2e-3)
 _GPR_FUTURE_WEIGHT = 0.5
@@ -129,6 +143,33 @@ def _gpr(problem: Problem, seed: int, progress: Progress) -> Fitted:
     return Fitted({"GPR": ranker, "GPR + transitions": remembering}, _count(model), fit)
 
 
+def _encoder_decoder(
+    name: str,
+    variant: Callable[[ModelConfig], ModelConfig],
+    problem: Problem,
+    seed: int,
+    progress: Progress,
+) -> Fitted:
+    """Train an encoder-decoder of semantic ids with a suffix."""
+    data = problem.sequences
+    codes = min(_GPR_CODES, data.num_items)
+    config = TokenizationConfig(num_levels=_GPR_LEVELS, codebook_size=codes)
+    path_AL = semantic_ids(problem.attributes.texts, data.train, config, seed=seed)
+    seed_global_torch(seed, "sequential", "init")
+    model = EncoderDecoder(
+        with_suffix(path_AL), variant(_ENCODER_DECODER), max_items=_ENCODER.max_items
+    )
+    fit = train(
+        model,
+        data,
+        _ENCODER_DECODER_TRAINING,
+        max_items=_ENCODER.max_items,
+        seed=seed,
+        progress=progress,
+    )
+    return Fitted({name: evaluated(model)}, _count(model), fit)
+
+
 def _count(model: nn.Module) -> int:
     """Count trained numbers."""
     return sum(parameter.numel() for parameter in model.parameters())
@@ -152,6 +193,8 @@ TRAINED: Mapping[str, Method] = {
     _SOFTMAX: partial(_recommender, _SOFTMAX, SasrecBlock, "softmax"),
     _SAMPLED: partial(_recommender, _SAMPLED, SasrecBlock, "sampled_softmax"),
     _HSTU: partial(_recommender, _HSTU, HstuBlock, "sampled_softmax"),
+    "TIGER": partial(_encoder_decoder, "TIGER", tiger),
+    "OneRec": partial(_encoder_decoder, "OneRec", one_rec),
     "GPR": _gpr,
 }
 """Methods that learn by gradients."""

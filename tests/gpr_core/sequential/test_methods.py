@@ -21,6 +21,7 @@ def _small(monkeypatch):
     fast = TrainingConfig(epochs=2, batch_users=64, learning_rate=1e-2)
     monkeypatch.setattr(methods, "_TRAINING", fast)
     monkeypatch.setattr(methods, "_GPR_TRAINING", fast)
+    monkeypatch.setattr(methods, "_ENCODER_DECODER_TRAINING", fast)
 
 
 def scores_of(name, seed):
