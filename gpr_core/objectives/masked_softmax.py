@@ -16,8 +16,8 @@ def masked_log_softmax(logits_MV: Tensor, legal_MV: Tensor) -> Tensor:
         legal_MV: [..., V] bool, True where the code leads to an eligible ad.
 
     Returns:
-        [..., V] log-probabilities; -inf for illegal codes, and for all codes of a row that has no
-        legal one.
+        [..., V] log-probabilities, float32 of bfloat16 logits; -inf for illegal codes, and for all
+        codes of a row that has no legal one.
 
     Raises:
         ShapeError: If the shapes differ.
@@ -36,6 +36,8 @@ def masked_log_softmax(logits_MV: Tensor, legal_MV: Tensor) -> Tensor:
             where="masked_log_softmax",
             fix="use the codebook size of the same level for both",
         )
+    if logits_MV.dtype == torch.bfloat16:
+        logits_MV = logits_MV.float()
     # A finite stand-in keeps gradients of rows without a legal code free of NaN.
     lowest = torch.finfo(logits_MV.dtype).min
     normalized = torch.log_softmax(logits_MV.masked_fill(~legal_MV, lowest), dim=-1)

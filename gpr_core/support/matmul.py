@@ -59,26 +59,35 @@ def one_torch_thread() -> Iterator[None]:
 
 
 @contextmanager
-def bfloat16_products() -> Iterator[None]:
+def bfloat16_products(device: str = "cpu") -> Iterator[None]:
     """Multiply in bfloat16 inside the block, on processors that have instructions for it.
 
     Only a forward pass belongs inside; the backward pass takes the types of the forward pass.
     Softmax, normalization and losses stay in float32.
 
+    Args:
+        device: Where the tensors live: `cpu` or `cuda`, with or without a number.
+
     Yields:
         None: elsewhere nothing changes, because bfloat16 without such instructions is slower by
         one or two orders of magnitude.
     """
-    with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16_products()):
+    kind = torch.device(device).type
+    with torch.autocast(kind, torch.bfloat16, enabled=has_bfloat16_products(kind)):
         yield
 
 
-def has_bfloat16_products() -> bool:
+def has_bfloat16_products(kind: str = "cpu") -> bool:
     """Say whether the processor multiplies bfloat16 in hardware.
 
+    Args:
+        kind: `cpu` or `cuda`.
+
     Returns:
-        True with the instruction sets AVX512_BF16 or AMX.
+        True with the instruction sets AVX512_BF16 or AMX, or with a GPU that has it.
     """
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     probes: Any = torch.cpu
     return bool(probes._is_avx512_bf16_supported() or probes._is_amx_tile_supported())  # noqa: SLF001
 

@@ -71,6 +71,9 @@ class OptimizerConfig:
     """Rate at the end of the cosine, as a share of `learning_rate`. In [0, 1]."""
     clip_norm: float = 1.0
     """Largest gradient norm, separately for the policy and for the value heads. > 0."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of large matrix products; weights, sums, softmax and losses are float32 in both. bfloat16
+    changes nothing on a processor without instructions for it."""
     batch_windows: int = 16
     """Windows per update. >= 1."""
     accumulate: int = 1

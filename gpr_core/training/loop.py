@@ -11,6 +11,7 @@ threads.
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from gpr_core.support.distributed import ALONE, Processes
 from gpr_core.support.errors import GateError
+from gpr_core.support.matmul import bfloat16_products
 from gpr_core.support.progress import Progress
 from gpr_core.support.seeding import seed_global_torch
 from gpr_core.training.checkpointing import load_training, save_training
@@ -77,6 +79,11 @@ class Task:
     loss_at: Callable[[int, int], ShareLoss | None]
     observe: Callable[[Mapping[str, Tensor]], Mapping[str, float]]
     after_update: Callable[[int], None]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters live."""
+        return self.parameter_groups[0][0].device
 
 
 class _Update(NamedTuple):
@@ -157,7 +164,7 @@ def _one_update(
 ) -> _Update:
     """Do forward and backward passes of all shares and one step."""
     optimizer.zero_grad(set_to_none=True)
-    loss, tokens, sums = _read_shares(task, processes, update)
+    loss, tokens, sums = _read_shares(task, config, processes, update)
     numbers = task.observe(sums)
     processes.sum_gradients(one for group in task.parameter_groups for one in group)
     norms = [
@@ -174,7 +181,7 @@ def _one_update(
 
 
 def _read_shares(
-    task: Task, processes: Processes, update: int
+    task: Task, config: OptimizerConfig, processes: Processes, update: int
 ) -> tuple[float, int, dict[str, Tensor]]:
     """Leave the gradient of this process's shares; give loss, tokens and sums of all shares."""
     total = {
@@ -183,9 +190,9 @@ def _read_shares(
         **task.no_sums,
     }
     for share in processes.own(task.num_shares):
-        for name, number in _read_share(task, update, share).items():
+        for name, number in _read_share(task, config, update, share).items():
             total[name] = total[name] + number.cpu()
-    device = task.parameter_groups[0][0].device
+    device = task.device
     flat = torch.cat([number.flatten() for number in total.values()])
     flat = processes.sum(flat.to(device)).cpu()
     parts = torch.split(flat, [number.numel() for number in total.values()])
@@ -194,10 +201,14 @@ def _read_shares(
     return float(sums.pop("loss")), int(sums.pop("tokens")), sums
 
 
-def _read_share(task: Task, update: int, share: int) -> Mapping[str, Tensor]:
+def _read_share(
+    task: Task, config: OptimizerConfig, update: int, share: int
+) -> Mapping[str, Tensor]:
     """Add the gradient of one share; nothing that needs its memory is returned."""
     seed_global_torch(task.seed, task.stage, "update", update, *([share] if share else []))
-    result = task.loss_at(update, share)
+    is_fast = config.precision == "bfloat16"
+    with bfloat16_products(task.device.type) if is_fast else nullcontext():
+        result = task.loss_at(update, share)
     if result is None:
         return {}
     result.loss.backward()  # type: ignore[no-untyped-call]

@@ -12,8 +12,10 @@ import torch
 
 from gpr_core.models.config import ExpertsConfig, ModelConfig, RecursionConfig, RefiningConfig
 from gpr_core.models.gpr import GPR
+from gpr_core.support import matmul
 from gpr_core.support.distributed import Processes
 from gpr_core.support.errors import ConfigError
+from gpr_core.support.matmul import has_bfloat16_products
 from gpr_core.support.progress import Progress
 from gpr_core.support.seeding import seed_global_torch
 from gpr_core.training import loop
@@ -122,10 +124,10 @@ KILLED_RUN = textwrap.dedent(
 
     read_share = loop._read_share
 
-    def killed_between_two_shares(task, update, share):
+    def killed_between_two_shares(task, config, update, share):
         if (update, share) == (6, 2):
             os.kill(os.getpid(), signal.SIGKILL)
-        return read_share(task, update, share)
+        return read_share(task, config, update, share)
 
     loop._read_share = killed_between_two_shares
     around = surroundings(Path(sys.argv[1]))
@@ -218,3 +220,35 @@ def test_experts_are_trained_in_one_process(examples: Examples, tmp_path: Path) 
     )
     with pytest.raises(ConfigError, match="one process"):
         pretrain(model, examples, config, surroundings, continues=False)
+
+
+@pytest.mark.skipif(not has_bfloat16_products(), reason="no bfloat16 instructions here")
+@pytest.mark.parametrize("config", [CONFIG, ALL_PARTS], ids=["default", "all parts"])
+def test_bfloat16_products_learn_what_float32_learns(
+    tmp_path: Path, examples: Examples, config: MtpConfig
+) -> None:
+    fast = replace(config, optimizer=replace(config.optimizer, precision="bfloat16"))
+    curves = {}
+    for name, one in (("float32", config), ("bfloat16", fast), ("again", fast)):
+        around = surroundings(tmp_path / name)
+        curves[name] = pretrain(make_model(one), examples, one, around, continues=False)
+    assert curves["bfloat16"].equals(curves["again"])
+    assert not curves["bfloat16"].equals(curves["float32"])
+    first, last = (
+        [curves[name]["code_loss"].to_numpy()[place].mean() for name in ("float32", "bfloat16")]
+        for place in (slice(0, 3), slice(-3, None))
+    )
+    assert first[1] == pytest.approx(first[0], rel=0.02)
+    assert last[1] == pytest.approx(last[0], rel=0.1)
+
+
+def test_without_instructions_bfloat16_is_float32(
+    tmp_path: Path, examples: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matmul, "has_bfloat16_products", lambda kind: False)
+    fast = replace(CONFIG, optimizer=replace(CONFIG.optimizer, precision="bfloat16"))
+    curves = [
+        pretrain(make_model(one), examples, one, surroundings(tmp_path / name), continues=False)
+        for name, one in (("a", CONFIG), ("b", fast))
+    ]
+    assert curves[0].equals(curves[1])

@@ -105,10 +105,10 @@ def kill_between_two_shares() -> None:
     """Let this process end by SIGKILL in the middle of update 6."""
     read_share = loop._read_share
 
-    def killed(task, update, share):
+    def killed(task, config, update, share):
         if (update, share) == (6, 3):
             os.kill(os.getpid(), signal.SIGKILL)
-        return read_share(task, update, share)
+        return read_share(task, config, update, share)
 
     loop._read_share = killed
 
