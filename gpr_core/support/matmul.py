@@ -87,7 +87,7 @@ def has_bfloat16_products(kind: str = "cpu") -> bool:
         True with the instruction sets AVX512_BF16 or AMX, or with a GPU that has it.
     """
     if kind == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     probes: Any = torch.cpu
     return bool(probes._is_avx512_bf16_supported() or probes._is_amx_tile_supported())  # noqa: SLF001
 
