@@ -10,7 +10,15 @@ from typing import Literal, NamedTuple
 
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.gpr import GPR
-from gpr_core.models.variants import CONTROLS, SINGLE_PARTS, full_gpr, hstu, one_rec, tiger
+from gpr_core.models.variants import (
+    CONTROLS,
+    OWN_PARTS,
+    SINGLE_PARTS,
+    full_gpr,
+    hstu,
+    one_rec,
+    tiger,
+)
 from gpr_core.training.config import MtpConfig, ValueLossConfig
 
 FLOORS = ("popularity", "repeat_last", "transitions", "item_knn")
@@ -30,13 +38,13 @@ class RowSpec:
 
     Attributes:
         model: Architecture.
-        kind: Baseline, one part, control, or complete model.
+        kind: Baseline, one part of the paper or of our own, control, or complete model.
         layout: How training sequences are cut.
         backbone_grad: Share of the gradient of value losses that reaches HSD.
     """
 
     model: ModelConfig
-    kind: Literal["baseline", "part", "control", "complete"]
+    kind: Literal["baseline", "part", "own part", "control", "complete"]
     layout: Literal["interleaved", "prefix"] = "interleaved"
     backbone_grad: float = 0.0
 
@@ -83,11 +91,13 @@ def table_rows(default: ModelConfig, codebook_sizes: tuple[int, ...]) -> Mapping
     }
     rows |= {f"hstu+{name}": RowSpec(add(base), "part") for name, add in SINGLE_PARTS.items()}
     rows["hstu+hte"] = RowSpec(base, "part", backbone_grad=1.0)
+    rows |= {f"hstu+{name}": RowSpec(add(base), "own part") for name, add in OWN_PARTS.items()}
     rows |= {f"hstu+{name}": RowSpec(add(base), "control") for name, add in CONTROLS.items()}
     wide = _as_large_as(count_parameters(full, codebook_sizes).dense, base, codebook_sizes)
     rows["hstu_as_large_as_gpr"] = RowSpec(wide, "control")
     rows["gpr_daily"] = RowSpec(daily, "complete")
     rows["gpr_full"] = RowSpec(full, "complete")
+    rows["gpr_daily+copying"] = RowSpec(replace(daily, copies_history=True), "complete")
     return rows
 
 

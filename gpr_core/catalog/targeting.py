@@ -229,7 +229,7 @@ class TargetingIndex:
                 )
         elsewhere = len(self.place_PW) - 1
         place = viewer.place if 0 <= viewer.place < elsewhere else elsewhere
-        word_W = self.age_XW[viewer.age_bucket] & self.gender_XW[viewer.gender]
+        word_W: Words = self.age_XW[viewer.age_bucket] & self.gender_XW[viewer.gender]
         word_W &= self.device_XW[viewer.device]
         word_W &= self.place_PW[place]
         word_W &= self.alive_W

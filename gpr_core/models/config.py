@@ -142,6 +142,8 @@ class ModelConfig:
     """Repeated application of shared blocks of the sequence-wise decoder."""
     refine: RefiningConfig = field(default_factory=RefiningConfig)
     """Refining of the thoughts before generation."""
+    copies_history: bool = False
+    """Codes of ads that the user was shown before get a learned bonus; not in the paper."""
     lazy_layers: int = 0
     """Layers of code generation that run once for all levels, without the codes chosen before
     (GR4AD: 6 of 9); below `ptd_layers`."""

@@ -21,6 +21,7 @@ from gpr_core.data.tables import TokenKind
 from gpr_core.features.batch import TimelineBatch
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.external_knowledge import ExternalKnowledge
+from gpr_core.models.history_copy import HistoryCopy, ShownAds
 from gpr_core.models.hsd import HSD
 from gpr_core.models.hte import HTE, ItemValues
 from gpr_core.models.inputs import CodeEmbedding, TokenInputs
@@ -49,6 +50,7 @@ class ReadoutState(NamedTuple):
         value_state_MX: [M, 3 * D] float, (h, c, r) without gradient: the input of all values.
         row_batch_M: [M] int64, user of each readout.
         routing: What the recursion router did with the tokens; None without one.
+        shown: Ads whose codes may be copied; None for a model that does not copy.
     """
 
     readout_MD: Tensor
@@ -56,6 +58,7 @@ class ReadoutState(NamedTuple):
     value_state_MX: Tensor
     row_batch_M: Tensor
     routing: Routing | None
+    shown: ShownAds | None
 
 
 class GPR(nn.Module):
@@ -91,6 +94,7 @@ class GPR(nn.Module):
         self.hsd = HSD(config) if config.recursion.router == "none" else RecursiveHSD(config)
         self.knowledge = ExternalKnowledge(config) if config.knowledge_vectors else None
         self.ptd = PTD(config, len(self.codebook_sizes))
+        self.copy = HistoryCopy(config) if config.copies_history else None
         self.hte = HTE(config, self.codebook_sizes)
         heads = config.num_heads
         # Simplex weights of the heads; the trainer moves them in closed form, never by gradient.
@@ -144,7 +148,10 @@ class GPR(nn.Module):
         request_key_M = batch.request_key_BR[row_batch_M, column_M]
         intent = self.ptd.read(readout_MD, memory_BTD, row_batch_M, visible_MT, request_key_M)
         value_state_MX = self.hte.state(readout_MD, intent.intent_MD, intent.refined_MD)
-        return ReadoutState(readout_MD, intent, value_state_MX, row_batch_M, routing)
+        shown = None
+        if self.copy is not None:
+            shown = self.copy.weigh(batch, intent.intent_MD, hidden_BTD, row_batch_M, position_M)
+        return ReadoutState(readout_MD, intent, value_state_MX, row_batch_M, routing, shown)
 
     def open_values(self, state: ReadoutState, gradient_share: float) -> ReadoutState:
         """Let value losses reach HSD and PTD, an ablation of supervised training.
@@ -207,7 +214,7 @@ class GPR(nn.Module):
         check_shape("paths_NL", paths_NL, (None, self.num_levels))
         hidden = self._hidden(state, rows_N, heads_N, paths_NL[:, :-1])
         return tuple(
-            self.ptd.generate.logits(hidden_ND, heads_N, self.codes.level(level))
+            self._logits(state, hidden_ND, rows_N, heads_N, paths_NL[:, :level])
             for level, hidden_ND in enumerate(hidden)
         )
 
@@ -266,8 +273,7 @@ class GPR(nn.Module):
         _check_rows(rows_N, heads_N, codes_NP)
         self._check_length(codes_NP, self.num_levels - 1)
         hidden = self._hidden(state, rows_N, heads_N, codes_NP)
-        table_VD = self.codes.level(codes_NP.shape[1])
-        return self.ptd.generate.logits(hidden[-1], heads_N, table_VD)
+        return self._logits(state, hidden[-1], rows_N, heads_N, codes_NP)
 
     def prefix_values(self, state: ReadoutState, rows_N: Tensor, codes_NP: Tensor) -> Tensor:
         """Value of states after P codes, the critic V of reinforcement learning.
@@ -360,6 +366,22 @@ class GPR(nn.Module):
         """Hidden states before each next code of prefixes: P + 1 tensors [N, D]."""
         start = state.intent.start
         return self.ptd.generate.hidden(start, rows_N, heads_N, codes_NP, self.codes)
+
+    def _logits(
+        self,
+        state: ReadoutState,
+        hidden_ND: Tensor,
+        rows_N: Tensor,
+        heads_N: Tensor,
+        codes_NP: Tensor,
+    ) -> Tensor:
+        """Score the next code by the hidden states of prefixes: [N, V]."""
+        level = codes_NP.shape[1]
+        logits_NV = self.ptd.generate.logits(hidden_ND, heads_N, self.codes.level(level))
+        if self.copy is None or state.shown is None:
+            return logits_NV
+        size = self.codebook_sizes[level]
+        return logits_NV + self.copy.bonus(state.shown, rows_N, heads_N, codes_NP, size)
 
     def _check_length(self, codes_NP: Tensor, longest: int) -> None:
         """Refuse prefixes that are too long."""

@@ -86,6 +86,11 @@ SINGLE_PARTS: Mapping[str, Change] = {
 }
 """Row of Table 2 -> what it adds to `hstu`."""
 
+OWN_PARTS: Mapping[str, Change] = {
+    "copying": lambda base: replace(base, copies_history=True),
+}
+"""Row -> what it adds to `hstu` that is not in the paper."""
+
 CONTROLS: Mapping[str, Change] = {
     "softmax_attention": lambda base: replace(base, attention="softmax"),
     "shared_ffn": lambda base: replace(base, ffn_multiple=2),

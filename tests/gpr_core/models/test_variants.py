@@ -55,6 +55,7 @@ def test_every_part_of_gpr_differs_from_hstu():
         "dropout",
         "experts",
         "lazy_layers",
+        "copies_history",
     }
 
 

@@ -1,0 +1,111 @@
+"""Copying from history: codes of ads that the user was shown before get a bonus.
+
+People are shown the same ads again, and a decoder has to learn from many examples to repeat the
+codes of one token of its memory level by level. Here every shown ad gets a weight by attention, and
+a code gets a bonus for the weight of the shown ads whose path goes on with it:
+
+    mass(v | prefix) = sum of w_t over shown ads t with codes (prefix, v)
+    logit_j(v) += strength_j * log(1 + mass(v | prefix) / 0.01)
+
+Not in the paper; a pointer network (See et al., 2017) on paths of a tree.
+
+Letters: B users, T tokens, L levels, D width, J heads, M flat rows (readouts), N flat rows
+(prefixes), P codes of a prefix, V codes, C distances.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gpr_core.data.tables import TokenKind
+from gpr_core.features.batch import TimelineBatch
+from gpr_core.models.config import ModelConfig
+
+_SMALLEST_MASS = 0.01
+
+
+class ShownAds(NamedTuple):
+    """What may be copied at each readout.
+
+    Attributes:
+        weight_MT: [M, T] float, weight of each token; 0 but for shown ads before the readout.
+        sid_BTL: [B, T, L] int64, codes of the tokens.
+        row_batch_M: [M] int64, user of each readout.
+    """
+
+    weight_MT: Tensor
+    sid_BTL: Tensor
+    row_batch_M: Tensor
+
+
+class HistoryCopy(nn.Module):
+    """Weighs the ads that a user was shown, and turns the weights into bonuses of codes.
+
+    Args:
+        config: Sizes and switches.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        # The latest ads are the likeliest to come again.
+        self.distance_C = nn.Parameter(-torch.log1p(torch.arange(config.max_distance + 1.0)))
+        self.strength_J = nn.Parameter(torch.ones(config.num_heads))
+
+    def weigh(
+        self,
+        batch: TimelineBatch,
+        intent_MD: Tensor,
+        memory_BTD: Tensor,
+        row_batch_M: Tensor,
+        position_M: Tensor,
+    ) -> ShownAds:
+        """Weigh the shown ads at each readout.
+
+        Args:
+            batch: Timelines.
+            intent_MD: [M, D] float, intent at each readout.
+            memory_BTD: [B, T, D] float, intent embeddings.
+            row_batch_M: [M] int64, user of each readout.
+            position_M: [M] int64, position of each readout.
+
+        Returns:
+            Weights that sum to 1, or to 0 for a readout before any ad.
+        """
+        key_BTD = self.key(memory_BTD)
+        query_MD = self.query(intent_MD) * key_BTD.shape[-1] ** -0.5
+        score_MT = torch.einsum("md,mtd->mt", query_MD, key_BTD[row_batch_M])
+        place_T = torch.arange(key_BTD.shape[1], device=position_M.device)
+        distance_MT = (position_M[:, None] - place_T).clamp(0, len(self.distance_C) - 1)
+        score_MT = score_MT + self.distance_C[distance_MT]
+        is_ad_BT = (batch.kind_BT == TokenKind.ITEM) & batch.has_sid_BT
+        is_past_MT = is_ad_BT[row_batch_M] & (place_T < position_M[:, None])
+        lowest = torch.finfo(score_MT.dtype).min
+        weight_MT = torch.softmax(score_MT.masked_fill(~is_past_MT, lowest), dim=1)
+        return ShownAds(weight_MT * is_past_MT, batch.sid_BTL, row_batch_M)
+
+    def bonus(
+        self, shown: ShownAds, rows_N: Tensor, heads_N: Tensor, codes_NP: Tensor, size: int
+    ) -> Tensor:
+        """Give the bonus of every next code after prefixes.
+
+        Args:
+            shown: From `weigh`.
+            rows_N: [N] int64, readout of each prefix.
+            heads_N: [N] int64, head that generates it.
+            codes_NP: [N, P] int64, its codes.
+            size: V of the next level.
+
+        Returns:
+            [N, V] float, 0 where no shown ad goes on with the code.
+        """
+        batch_N = shown.row_batch_M[rows_N]
+        level = codes_NP.shape[1]
+        sid_NTX = shown.sid_BTL[:, :, : level + 1].index_select(0, batch_N)
+        is_match_NT = (sid_NTX[:, :, :level] == codes_NP[:, None]).all(dim=2)
+        mass_NT = shown.weight_MT.index_select(0, rows_N) * is_match_NT
+        mass_NV = mass_NT.new_zeros(len(rows_N), size).scatter_add(1, sid_NTX[:, :, level], mass_NT)
+        return self.strength_J[heads_N][:, None] * torch.log1p(mass_NV / _SMALLEST_MASS)
