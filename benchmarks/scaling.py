@@ -38,7 +38,7 @@ from gpr_core.training.mtp import Surroundings, pretrain
 from gpr_core.training.validation import gate_rows, mixture_logp
 
 SEEDS = (0, 1, 2)
-PASSES = {"world": 1, "movielens": 3}
+PASSES = {"world": 1, "movielens": 2}
 
 _PROCESSES = 2
 _TABLE_WIDTH = 32

@@ -31,7 +31,7 @@ from gpr_core.support.files import read_json, write_json
 from gpr_core.support.logs import show_our_logs
 
 SEEDS = (0, 1, 2)
-PASSES = {"world": 2, "movielens": 6}
+PASSES = {"world": 2, "movielens": 3}
 HEADLINE = "HR@10"
 
 _PROCESSES = 2
