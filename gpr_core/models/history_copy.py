@@ -9,8 +9,8 @@ a code gets a bonus for the weight of the shown ads whose path goes on with it:
 
 Not in the paper; a pointer network (See et al., 2017) on paths of a tree.
 
-Letters: B users, T tokens, L levels, D width, J heads, M flat rows (readouts), N flat rows
-(prefixes), P codes of a prefix, V codes, C distances.
+Letters: B users, T tokens, S shown ads of a user (padded), L levels, D width, J heads, M flat rows
+(readouts), N flat rows (prefixes), P codes of a prefix, V codes, C distances, X columns.
 """
 
 from typing import NamedTuple
@@ -29,13 +29,13 @@ class ShownAds(NamedTuple):
     """What may be copied at each readout.
 
     Attributes:
-        weight_MT: [M, T] float, weight of each token; 0 but for shown ads before the readout.
-        sid_BTL: [B, T, L] int64, codes of the tokens.
+        weight_MS: [M, S] float, weight of each shown ad of the user; 0 after the readout.
+        sid_BSL: [B, S, L] int64, codes of the shown ads of each user, any codes at padding.
         row_batch_M: [M] int64, user of each readout.
     """
 
-    weight_MT: Tensor
-    sid_BTL: Tensor
+    weight_MS: Tensor
+    sid_BSL: Tensor
     row_batch_M: Tensor
 
 
@@ -75,17 +75,21 @@ class HistoryCopy(nn.Module):
         Returns:
             Weights that sum to 1, or to 0 for a readout before any ad.
         """
-        key_BTD = self.key(memory_BTD)
-        query_MD = self.query(intent_MD) * key_BTD.shape[-1] ** -0.5
-        score_MT = torch.einsum("md,mtd->mt", query_MD, key_BTD[row_batch_M])
-        place_T = torch.arange(key_BTD.shape[1], device=position_M.device)
-        distance_MT = (position_M[:, None] - place_T).clamp(0, len(self.distance_C) - 1)
-        score_MT = score_MT + self.distance_C[distance_MT]
         is_ad_BT = (batch.kind_BT == TokenKind.ITEM) & batch.has_sid_BT
-        is_past_MT = is_ad_BT[row_batch_M] & (place_T < position_M[:, None])
-        lowest = torch.finfo(score_MT.dtype).min
-        weight_MT = torch.softmax(score_MT.masked_fill(~is_past_MT, lowest), dim=1)
-        return ShownAds(weight_MT * is_past_MT, batch.sid_BTL, row_batch_M)
+        most = max(int(is_ad_BT.sum(dim=1).max()), 1)
+        place_BS = torch.argsort(~is_ad_BT, dim=1, stable=True)[:, :most]
+        ad_BSD = memory_BTD.gather(1, place_BS[..., None].expand(-1, -1, memory_BTD.shape[2]))
+        key_BSD = self.key(ad_BSD) * memory_BTD.shape[2] ** -0.5
+        score_MS = (key_BSD[row_batch_M] @ self.query(intent_MD)[..., None])[..., 0]
+        place_MS = place_BS[row_batch_M]
+        distance_MS = (position_M[:, None] - place_MS).clamp(0, len(self.distance_C) - 1)
+        score_MS = score_MS + self.distance_C[distance_MS]
+        is_past_MS = is_ad_BT.gather(1, place_BS)[row_batch_M] & (place_MS < position_M[:, None])
+        lowest = torch.finfo(score_MS.dtype).min
+        weight_MS = torch.softmax(score_MS.masked_fill(~is_past_MS, lowest), dim=1) * is_past_MS
+        sid_BTL = batch.sid_BTL
+        sid_BSL = sid_BTL.gather(1, place_BS[..., None].expand(-1, -1, sid_BTL.shape[2]))
+        return ShownAds(weight_MS, sid_BSL, row_batch_M)
 
     def bonus(
         self, shown: ShownAds, rows_N: Tensor, heads_N: Tensor, codes_NP: Tensor, size: int
@@ -102,10 +106,9 @@ class HistoryCopy(nn.Module):
         Returns:
             [N, V] float, 0 where no shown ad goes on with the code.
         """
-        batch_N = shown.row_batch_M[rows_N]
-        level = codes_NP.shape[1]
-        sid_NTX = shown.sid_BTL[:, :, : level + 1].index_select(0, batch_N)
-        is_match_NT = (sid_NTX[:, :, :level] == codes_NP[:, None]).all(dim=2)
-        mass_NT = shown.weight_MT.index_select(0, rows_N) * is_match_NT
-        mass_NV = mass_NT.new_zeros(len(rows_N), size).scatter_add(1, sid_NTX[:, :, level], mass_NT)
+        level, batch_N = codes_NP.shape[1], shown.row_batch_M[rows_N]
+        sid_NSX = shown.sid_BSL[:, :, : level + 1].index_select(0, batch_N)
+        is_match_NS = (sid_NSX[:, :, :level] == codes_NP[:, None]).all(dim=2)
+        mass_NS = shown.weight_MS.index_select(0, rows_N) * is_match_NS
+        mass_NV = mass_NS.new_zeros(len(rows_N), size).scatter_add(1, sid_NSX[:, :, level], mass_NS)
         return self.strength_J[heads_N][:, None] * torch.log1p(mass_NV / _SMALLEST_MASS)

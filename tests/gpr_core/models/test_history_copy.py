@@ -27,9 +27,19 @@ def weigh(batch):
 
 def test_only_ads_before_the_readout_have_weight():
     _, shown = weigh(make_batch(*USERS))
-    assert (shown.weight_MT[1] > 0).nonzero()[:, 0].tolist() == [4]
-    assert (shown.weight_MT[2] > 0).nonzero()[:, 0].tolist() == [4, 7, 8]
-    torch.testing.assert_close(shown.weight_MT.sum(1), torch.tensor([0, 1, 1, 0, 1, 1.0]))
+    # Ads of the first user stand at 4, 7 and 8, its requests at 3, 6 and 10.
+    assert (shown.weight_MS[:3] > 0).int().tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 1]]
+    torch.testing.assert_close(shown.weight_MS.sum(1), torch.tensor([0, 1, 1, 0, 1, 1.0]))
+    assert torch.equal(shown.sid_BSL[0], make_batch(*USERS).sid_BTL[0, [4, 7, 8]])
+
+
+def test_the_weight_falls_with_the_distance_where_nothing_else_speaks():
+    batch = make_batch("UEIEIEIOOE", num_readouts=1)
+    seed_global_torch(0, "copy")
+    copy, zeros = HistoryCopy(CONFIG), torch.zeros(1, 10, CONFIG.width)
+    shown = copy.weigh(batch, zeros[:, 0], zeros, torch.tensor([0]), torch.tensor([9]))
+    expected_S = 1 / (1 + torch.tensor([7.0, 5.0, 3.0]))
+    torch.testing.assert_close(shown.weight_MS[0], expected_S / expected_S.sum())
 
 
 def test_a_code_gets_the_weight_of_shown_ads_that_go_on_with_it():
