@@ -21,7 +21,9 @@ def write_result(name: str, result: dict[str, Any]) -> Path:
         The file.
     """
     path = RESULTS / f"{name}.json"
-    arguments = " ".join(sys.argv[1:])
+    # Where a folder lies is nobody else's business; its name is enough to repeat the command.
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    arguments = " ".join(words)
     command = f"python -m benchmarks.{Path(sys.argv[0]).stem} {arguments}".strip()
     write_json(path, {"command": command, "machine": describe_machine(), **result})
     return path

@@ -280,9 +280,7 @@ if __name__ == "__main__":
     source, folder = sys.argv[1], Path(sys.argv[2]).resolve()
     if source not in SOURCES:
         sys.exit(f"found {source!r}, expected one of {SOURCES}")
-    started = time.monotonic()
     result = {"source": source, "passes": PASSES[source], **run_study(source, folder, SEEDS)}
-    result["study_seconds"] = round(time.monotonic() - started, 1)
     print(write_result(f"scaling_{source}", result))  # noqa: T201
     for row in result["rows"]:
         print(f"{row['dense']:>10,}  {row['mean']:.4f}  {row['losses']}")  # noqa: T201

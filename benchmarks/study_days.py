@@ -58,6 +58,11 @@ class StudyDay:
     home: Path
     seed: int
 
+    @property
+    def is_made(self) -> bool:
+        """Whether the last artifact that studies need is there; a step publishes it whole."""
+        return (self._artifact("snapshot") / "index.json").exists()
+
     @cached_property
     def params(self) -> Params:
         """Parameters of the run."""
@@ -155,9 +160,11 @@ def make_days(source: str, folder: Path, seeds: Sequence[int]) -> list[StudyDay]
             _fill_world(home, seed)
         elif not (home / "params.yaml").exists():
             _gpr("lake", "fill", f"--source={source}", f"--home={home}")
-        for step in _STEPS:
-            _gpr("run", f"--home={home}", f"--only={step}")
-        days.append(StudyDay(home, seed))
+        day = StudyDay(home, seed)
+        if not day.is_made:
+            for step in _STEPS:
+                _gpr("run", f"--home={home}", f"--only={step}")
+        days.append(day)
     return days
 
 

@@ -82,7 +82,7 @@ def table_rows(default: ModelConfig, codebook_sizes: tuple[int, ...]) -> Mapping
     Returns:
         Name -> row, in the order of the table.
     """
-    daily = replace(default, width=_WIDTH, attention_heads=_HEADS)
+    daily = replace(default, width=_WIDTH, attention_heads=_HEADS, copies_history=False)
     base, full = hstu(daily), full_gpr(daily)
     rows = {
         "hstu": RowSpec(base, "baseline"),

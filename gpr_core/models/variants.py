@@ -36,6 +36,7 @@ def hstu(full: ModelConfig) -> ModelConfig:
         num_thoughts=0,
         refine=RefiningConfig(kind="none"),
         generates_from_memory=False,
+        copies_history=False,
         ptd_layers=1,
         num_heads=1,
     )
@@ -101,7 +102,7 @@ that all token kinds share, and one that is as large as the four of `token_aware
 
 
 def full_gpr(full: ModelConfig) -> ModelConfig:
-    """Switch every part of Table 2 on.
+    """Switch every part of Table 2 on, and what is our own off.
 
     Args:
         full: A model with the defaults of GPR.
@@ -111,6 +112,7 @@ def full_gpr(full: ModelConfig) -> ModelConfig:
     """
     return replace(
         full,
+        copies_history=False,
         recursion=RecursionConfig(router="token_choice"),
         knowledge_vectors=4,
         refine=RefiningConfig(kind="diffusion"),
