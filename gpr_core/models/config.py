@@ -144,7 +144,8 @@ class ModelConfig:
     """Refining of the thoughts before generation."""
     copies_history: bool = False
     """Codes of ads that the user was shown before get a learned bonus; not in the paper. It raises
-    hit rates (docs/model_study.md); off because all heads copy the same ads and merge (T06)."""
+    hit rates, but not of new ads (docs/model_study.md); off because heads that copy become
+    alike where training is short (T06)."""
     lazy_layers: int = 0
     """Layers of code generation that run once for all levels, without the codes chosen before
     (GR4AD: 6 of 9); below `ptd_layers`."""

@@ -1,11 +1,11 @@
 """Copying from history: codes of ads that the user was shown before get a bonus.
 
 People are shown the same ads again, and a decoder has to learn from many examples to repeat the
-codes of one token of its memory level by level. Here every shown ad gets a weight by attention, and
-a code gets a bonus for the weight of the shown ads whose path goes on with it:
+codes of one token of its memory level by level. Here every head gives every shown ad a weight by
+attention, and a code gets a bonus for the weight of the shown ads whose path goes on with it:
 
-    mass(v | prefix) = sum of w_t over shown ads t with codes (prefix, v)
-    logit_j(v) += strength_j * log(1 + mass(v | prefix) / 0.01)
+    mass_j(v | prefix) = sum of w_jt over shown ads t with codes (prefix, v)
+    logit_j(v) += strength_j * log(1 + mass_j(v | prefix) / 0.01)
 
 Not in the paper; a pointer network (See et al., 2017) on paths of a tree.
 
@@ -29,12 +29,13 @@ class ShownAds(NamedTuple):
     """What may be copied at each readout.
 
     Attributes:
-        weight_MS: [M, S] float, weight of each shown ad of the user; 0 after the readout.
+        weight_MJS: [M, J, S] float, weight of each shown ad of the user for each head; 0 after the
+            readout.
         sid_BSL: [B, S, L] int64, codes of the shown ads of each user, any codes at padding.
         row_batch_M: [M] int64, user of each readout.
     """
 
-    weight_MS: Tensor
+    weight_MJS: Tensor
     sid_BSL: Tensor
     row_batch_M: Tensor
 
@@ -49,10 +50,12 @@ class HistoryCopy(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width = config.width
-        self.query = nn.Linear(width, width, bias=False)
+        # Heads that copied the same ads would not cover different interests (T06).
+        self.query = nn.Linear(width, config.num_heads * width, bias=False)
         self.key = nn.Linear(width, width, bias=False)
         # The latest ads are the likeliest to come again.
-        self.distance_C = nn.Parameter(-torch.log1p(torch.arange(config.max_distance + 1.0)))
+        distance_C = -torch.log1p(torch.arange(config.max_distance + 1.0))
+        self.distance_JC = nn.Parameter(distance_C.repeat(config.num_heads, 1))
         self.strength_J = nn.Parameter(torch.ones(config.num_heads))
 
     def weigh(
@@ -73,23 +76,25 @@ class HistoryCopy(nn.Module):
             position_M: [M] int64, position of each readout.
 
         Returns:
-            Weights that sum to 1, or to 0 for a readout before any ad.
+            Weights that sum to 1 per head, or to 0 for a readout before any ad.
         """
         is_ad_BT = (batch.kind_BT == TokenKind.ITEM) & batch.has_sid_BT
         most = max(int(is_ad_BT.sum(dim=1).max()), 1)
         place_BS = torch.argsort(~is_ad_BT, dim=1, stable=True)[:, :most]
         ad_BSD = memory_BTD.gather(1, place_BS[..., None].expand(-1, -1, memory_BTD.shape[2]))
         key_BSD = self.key(ad_BSD) * memory_BTD.shape[2] ** -0.5
-        score_MS = (key_BSD[row_batch_M] @ self.query(intent_MD)[..., None])[..., 0]
+        query_MJD = self.query(intent_MD).unflatten(1, (len(self.strength_J), -1))
         place_MS = place_BS[row_batch_M]
-        distance_MS = (position_M[:, None] - place_MS).clamp(0, len(self.distance_C) - 1)
-        score_MS = score_MS + self.distance_C[distance_MS]
+        distance_MS = (position_M[:, None] - place_MS).clamp(0, self.distance_JC.shape[1] - 1)
+        score_MJS = query_MJD @ key_BSD[row_batch_M].transpose(1, 2)
+        score_MJS = score_MJS + self.distance_JC[:, distance_MS].transpose(0, 1)
         is_past_MS = is_ad_BT.gather(1, place_BS)[row_batch_M] & (place_MS < position_M[:, None])
-        lowest = torch.finfo(score_MS.dtype).min
-        weight_MS = torch.softmax(score_MS.masked_fill(~is_past_MS, lowest), dim=1) * is_past_MS
+        lowest = torch.finfo(score_MJS.dtype).min
+        weight_MJS = torch.softmax(score_MJS.masked_fill(~is_past_MS[:, None], lowest), dim=2)
+        weight_MJS = weight_MJS * is_past_MS[:, None]
         sid_BTL = batch.sid_BTL
         sid_BSL = sid_BTL.gather(1, place_BS[..., None].expand(-1, -1, sid_BTL.shape[2]))
-        return ShownAds(weight_MS, sid_BSL, row_batch_M)
+        return ShownAds(weight_MJS, sid_BSL, row_batch_M)
 
     def bonus(
         self, shown: ShownAds, rows_N: Tensor, heads_N: Tensor, codes_NP: Tensor, size: int
@@ -109,6 +114,7 @@ class HistoryCopy(nn.Module):
         level, batch_N = codes_NP.shape[1], shown.row_batch_M[rows_N]
         sid_NSX = shown.sid_BSL[:, :, : level + 1].index_select(0, batch_N)
         is_match_NS = (sid_NSX[:, :, :level] == codes_NP[:, None]).all(dim=2)
-        mass_NS = shown.weight_MS.index_select(0, rows_N) * is_match_NS
+        node_N = rows_N * len(self.strength_J) + heads_N
+        mass_NS = shown.weight_MJS.flatten(0, 1).index_select(0, node_N) * is_match_NS
         mass_NV = mass_NS.new_zeros(len(rows_N), size).scatter_add(1, sid_NSX[:, :, level], mass_NS)
         return self.strength_J[heads_N][:, None] * torch.log1p(mass_NV / _SMALLEST_MASS)

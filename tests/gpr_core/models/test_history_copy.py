@@ -28,8 +28,10 @@ def weigh(batch):
 def test_only_ads_before_the_readout_have_weight():
     _, shown = weigh(make_batch(*USERS))
     # Ads of the first user stand at 4, 7 and 8, its requests at 3, 6 and 10.
-    assert (shown.weight_MS[:3] > 0).int().tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 1]]
-    torch.testing.assert_close(shown.weight_MS.sum(1), torch.tensor([0, 1, 1, 0, 1, 1.0]))
+    for head in range(CONFIG.num_heads):
+        weight_MS = shown.weight_MJS[:, head]
+        assert (weight_MS[:3] > 0).int().tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 1]]
+        torch.testing.assert_close(weight_MS.sum(1), torch.tensor([0, 1, 1, 0, 1, 1.0]))
     assert torch.equal(shown.sid_BSL[0], make_batch(*USERS).sid_BTL[0, [4, 7, 8]])
 
 
@@ -39,7 +41,8 @@ def test_the_weight_falls_with_the_distance_where_nothing_else_speaks():
     copy, zeros = HistoryCopy(CONFIG), torch.zeros(1, 10, CONFIG.width)
     shown = copy.weigh(batch, zeros[:, 0], zeros, torch.tensor([0]), torch.tensor([9]))
     expected_S = 1 / (1 + torch.tensor([7.0, 5.0, 3.0]))
-    torch.testing.assert_close(shown.weight_MS[0], expected_S / expected_S.sum())
+    for weight_S in shown.weight_MJS[0]:
+        torch.testing.assert_close(weight_S, expected_S / expected_S.sum())
 
 
 def test_a_code_gets_the_weight_of_shown_ads_that_go_on_with_it():
@@ -47,13 +50,14 @@ def test_a_code_gets_the_weight_of_shown_ads_that_go_on_with_it():
     with torch.no_grad():
         copy.strength_J.copy_(torch.tensor([1.0, 3.0]))
     sid_BTL = torch.tensor([[[1, 0, 2], [1, 2, 0], [1, 0, 4], [3, 1, 1]]])
-    shown = ShownAds(torch.tensor([[0.1, 0.2, 0.3, 0.4]]), sid_BTL, torch.tensor([0]))
+    weight_MJS = torch.tensor([[[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]]])
+    shown = ShownAds(weight_MJS, sid_BTL, torch.tensor([0]))
     rows, heads = torch.tensor([0, 0]), torch.tensor([0, 1])
     prefix = torch.tensor([[1], [1]])
     bonus_NV = copy.bonus(shown, rows, heads, prefix, SIZES[1])
-    mass_V = torch.tensor([0.4, 0.0, 0.2])
-    expected_V = torch.log1p(mass_V / 0.01)
-    torch.testing.assert_close(bonus_NV, torch.stack([expected_V, 3.0 * expected_V]))
+    mass_NV = torch.tensor([[0.4, 0.0, 0.2], [0.6, 0.0, 0.3]])
+    strength_N1 = torch.tensor([[1.0], [3.0]])
+    torch.testing.assert_close(bonus_NV, strength_N1 * torch.log1p(mass_NV / 0.01))
     nothing = torch.zeros(2, 0, dtype=torch.int64)
     first_V = copy.bonus(shown, rows, heads, nothing, SIZES[0])[0]
     torch.testing.assert_close(first_V, torch.log1p(torch.tensor([0.0, 0.6, 0.0, 0.4]) / 0.01))
