@@ -45,7 +45,7 @@ def is_blind_to_targets(model):
 def generate_from_the_noised_target(model, state, paths_MJL):
     """Start the decoder anew from a denoised target."""
     refining, intent = model.ptd.refine, state.intent
-    x0_MD = refining.clean(model.codes(paths_MJL[:, 0]).sum(dim=1))
+    x0_MD = refining.clean(model.codes(paths_MJL[:, 0]))
     level_M = torch.full((NUM_ROWS,), 10)
     noised_MD = refining.noise(x0_MD, level_M, torch.zeros_like(x0_MD))
     refined_MD = refining.denoise(noised_MD, level_M, intent.intent_MD, intent.thought_MKD)

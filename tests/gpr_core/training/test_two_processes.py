@@ -56,7 +56,11 @@ def train_both(folder: Path, name: str, accumulate: int, processes=None) -> dict
 @pytest.mark.parametrize(
     ("name", "accumulate", "alone"),
     # Alone, twice as many shares draw what both processes draw; without dropout one is enough.
-    [("default", 1, 2), ("all parts", 2, 4), ("no dropout", 1, 1)],
+    [
+        pytest.param("default", 1, 2, marks=pytest.mark.e2e),
+        pytest.param("all parts", 2, 4, marks=pytest.mark.e2e),
+        ("no dropout", 1, 1),
+    ],
 )
 def test_two_processes_end_with_the_weights_of_one(
     tmp_path: Path, name: str, accumulate: int, alone: int
@@ -82,7 +86,7 @@ def test_processes_that_start_from_other_states_are_refused(tmp_path: Path) -> N
     assert "give all processes the same workspace" in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_two_processes_of_which_one_is_killed_end_with_the_same_bits(tmp_path: Path) -> None:
     folders = {name: tmp_path / name for name in ("straight", "killed")}
     for folder in folders.values():
@@ -113,7 +117,7 @@ def kill_between_two_shares() -> None:
     loop._read_share = killed
 
 
-@pytest.mark.slow
+@pytest.mark.e2e
 def test_the_step_runs_under_torchrun_and_publishes_once(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path)
     gpr = Path(sys.executable).with_name("gpr")
