@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gpr_core.catalog.trie import Trie
 from gpr_core.data.tables import TokenKind
 from gpr_core.generation.beam import advance, best_of_group, enter_root, extend
+from gpr_core.generation.path_logp import prefix_nodes
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.hsd import HSD
 from gpr_core.models.inputs import CodeEmbedding
@@ -22,7 +23,7 @@ from gpr_core.models.masks import bidirectional_peers
 from gpr_core.models.ptd import PTD, Intent
 from gpr_core.models.relation import relate
 from gpr_core.models.token_aware import group_tokens, pack
-from gpr_core.objectives.masked_softmax import masked_log_softmax
+from gpr_core.objectives.code_loss import path_logp
 from gpr_core.sequential.ranking import Scores
 from gpr_core.sequential.sequences import Histories, Ints
 
@@ -158,18 +159,15 @@ class EncoderDecoder(nn.Module):
         generate, heads_M = self.ptd.generate, torch.zeros(len(path_ML), dtype=torch.int64)
         rows_M = torch.arange(len(path_ML))
         hidden = generate.hidden(state.start, rows_M, heads_M, path_ML[:, :-1], self.codes)
-        node_M, logp_M = torch.zeros_like(rows_M), state.intent_MD.new_zeros(len(path_ML))
+        node_ML = prefix_nodes(self._trie, path_ML)
+        logits, legal = [], []
         for level, hidden_MD in enumerate(hidden):
             logits_MV = generate.logits(hidden_MD, heads_M, self.codes.level(level))
-            children = self._trie.expand(node_M)
-            legal_MV = torch.zeros(logits_MV.shape, dtype=torch.bool)
-            legal_MV[children.row_C, children.code_C] = True
-            code_M = path_ML[:, level]
-            logp_MV = masked_log_softmax(logits_MV, legal_MV)
-            logp_M = logp_M + logp_MV[rows_M, code_M]
-            is_taken_C = children.code_C == code_M[children.row_C]
-            node_M = children.node_C[is_taken_C]
-        return logp_M
+            child_MV = self._trie.children(node_ML[:, level])[:, : logits_MV.shape[1]]
+            logits.append(logits_MV[:, None])
+            legal.append(child_MV[:, None] >= 0)
+        all_M1 = torch.ones(len(path_ML), 1, dtype=torch.bool)
+        return path_logp(logits, path_ML[:, None], legal, all_M1)[:, 0].sum(dim=1)
 
 
 def with_suffix(path_AL: Ints) -> Ints:

@@ -62,7 +62,7 @@ _ENCODER_DECODER_TRAINING = TrainingConfig(
 )
 _GPR_TRAINING = TrainingConfig(epochs=40, batch_users=256, learning_rate=2e-3)
 _GPR_FUTURE_WEIGHT = 0.5
-_GPR_LEVELS, _GPR_CODES = 3, 64
+_NUM_LEVELS, _NUM_CODES = 3, 64
 
 
 class Problem(NamedTuple):
@@ -125,10 +125,10 @@ def _recommender(
 def _gpr(problem: Problem, seed: int, progress: Progress) -> Fitted:
     """Train GPR on item tokens, and give it a memory of transitions."""
     data = problem.sequences
-    codes = min(_GPR_CODES, data.num_items)
-    config = TokenizationConfig(num_levels=_GPR_LEVELS, codebook_size=codes)
+    config = _codebooks(data)
     path_AL = semantic_ids(problem.attributes.texts, data.train, config, seed=seed)
-    catalog = ItemCatalog(path_AL, (codes,) * _GPR_LEVELS, problem.attributes)
+    sizes = (config.codebook_size,) * config.num_levels
+    catalog = ItemCatalog(path_AL, sizes, problem.attributes)
     seed_global_torch(seed, "sequential", "init")
     model = SequenceGpr(
         catalog, _GPR, max_items=_ENCODER.max_items, future_weight=_GPR_FUTURE_WEIGHT
@@ -152,9 +152,7 @@ def _encoder_decoder(
 ) -> Fitted:
     """Train an encoder-decoder of semantic ids with a suffix."""
     data = problem.sequences
-    codes = min(_GPR_CODES, data.num_items)
-    config = TokenizationConfig(num_levels=_GPR_LEVELS, codebook_size=codes)
-    path_AL = semantic_ids(problem.attributes.texts, data.train, config, seed=seed)
+    path_AL = semantic_ids(problem.attributes.texts, data.train, _codebooks(data), seed=seed)
     seed_global_torch(seed, "sequential", "init")
     model = EncoderDecoder(
         with_suffix(path_AL), variant(_ENCODER_DECODER), max_items=_ENCODER.max_items
@@ -168,6 +166,12 @@ def _encoder_decoder(
         progress=progress,
     )
     return Fitted({name: evaluated(model)}, _count(model), fit)
+
+
+def _codebooks(data: SequenceData) -> TokenizationConfig:
+    """Size the codebooks of all methods with semantic ids."""
+    codes = min(_NUM_CODES, data.num_items)
+    return TokenizationConfig(num_levels=_NUM_LEVELS, codebook_size=codes)
 
 
 def _count(model: nn.Module) -> int:
