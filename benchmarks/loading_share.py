@@ -33,7 +33,8 @@ from gpr_core.training.config import MtpConfig
 from gpr_core.training.examples import Examples, build_examples
 from gpr_core.training.inputs import load_inputs
 from gpr_core.training.loop import train
-from gpr_core.training.stages import Losses, make_task
+from gpr_core.training.mtp import losses_of
+from gpr_core.training.stages import make_task
 from gpr_core.training.supervised import fit_value_scale
 from gpr_core.training.totals import Totals
 
@@ -100,14 +101,7 @@ def measure(examples: Examples, config: MtpConfig, codebooks: tuple[int, ...]) -
         epochs=1,
         num_shares=accumulate,
     )
-    losses = Losses(
-        heads=config.heads,
-        value=config.value_loss,
-        parts=config.part_loss,
-        matches_heads=config.sequence.targets == "matching",
-        use_omega=lambda _: False,
-    )
-    task = make_task(model, source, losses, stage="benchmark", seed=_SEED)
+    task = make_task(model, source, losses_of(config), stage="benchmark", seed=_SEED)
     marks = [(time.process_time(), 0.0)]
 
     def after_update(update: int) -> None:

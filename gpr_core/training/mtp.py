@@ -102,20 +102,31 @@ def pretrain(
         device=surroundings.device,
         num_shares=optimizer.accumulate * surroundings.processes.count,
     )
-    losses = Losses(
-        heads=config.heads,
-        value=config.value_loss,
-        parts=config.part_loss,
-        matches_heads=config.sequence.targets == "matching",
-        use_omega=lambda _: False,
-    )
-    task = make_task(model, source, losses, stage=STAGE, seed=surroundings.seed)
+    task = make_task(model, source, losses_of(config), stage=STAGE, seed=surroundings.seed)
     return train(
         task,
         optimizer,
         scratch=surroundings.scratch,
         progress=surroundings.progress,
         processes=surroundings.processes,
+    )
+
+
+def losses_of(config: MtpConfig) -> Losses:
+    """Give the losses of pre-training, in which no target weighs more than another.
+
+    Args:
+        config: Parameters.
+
+    Returns:
+        Parameters of the loss.
+    """
+    return Losses(
+        heads=config.heads,
+        value=config.value_loss,
+        parts=config.part_loss,
+        matches_heads=config.sequence.targets == "matching",
+        use_omega=lambda _: False,
     )
 
 
