@@ -9,12 +9,9 @@ leaves them too, and writes docs/benchmarks/scaling_SOURCE.json.
 """
 
 import sys
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,22 +22,19 @@ from scipy import optimize, stats
 
 from benchmarks.record import write_result
 from benchmarks.study_days import SOURCES, StudyDay, make_days
+from benchmarks.study_training import run_missing, train_model
 from benchmarks.table2_rows import count_parameters
 from gpr_core.models.gpr import GPR
-from gpr_core.support.files import read_json, write_json
-from gpr_core.support.logs import show_our_logs
-from gpr_core.support.progress import Progress
-from gpr_core.support.seeding import numpy_stream, seed_global_torch
+from gpr_core.support.files import read_json
+from gpr_core.support.seeding import numpy_stream
 from gpr_core.training.batches import with_targets
 from gpr_core.training.config import MtpConfig
 from gpr_core.training.examples import Examples
-from gpr_core.training.mtp import Surroundings, pretrain
 from gpr_core.training.validation import gate_rows, mixture_logp
 
 SEEDS = (0, 1, 2)
 PASSES = {"world": 1, "movielens": 2}
 
-_PROCESSES = 2
 _TABLE_WIDTH = 32
 _ROWS = 256
 _RESAMPLES = 1000
@@ -91,19 +85,13 @@ def run_study(source: str, folder: Path, seeds: Sequence[int]) -> dict[str, Any]
     """
     days = make_days(source, folder, seeds)
     # The largest models first: what is left at the end is short.
-    jobs = [(day, size) for size in reversed(LADDER) for day in days]
-    with ProcessPoolExecutor(
-        _PROCESSES, mp_context=get_context("spawn"), initializer=show_our_logs
-    ) as pool:
-        running = [
-            pool.submit(
-                _run_job, day.home, day.seed, size, source, _result(folder, source, day, size)
-            )
-            for day, size in jobs
-            if not _result(folder, source, day, size).exists()
-        ]
-        for job in running:
-            job.result()
+    run_missing(
+        {
+            _result(folder, source, day, size): partial(_run, day.home, day.seed, size, source)
+            for size in reversed(LADDER)
+            for day in days
+        }
+    )
     found = {
         size: [read_json(_result(folder, source, day, size)) for day in days] for size in LADDER
     }
@@ -121,29 +109,14 @@ def train_size(day: StudyDay, size: Size, passes: int) -> dict[str, Any]:
     Returns:
         Dense parameters, held-out loss in nats per path, requests that it rests on, and seconds.
     """
-    torch.set_num_threads(1)
     config = size_config(day.params.mtp_pretrain, size, passes)
-    examples = day.examples(config.sequence, config.model.num_heads)
-    sizes = tuple(day.inputs.catalog.trie.codebook_sizes)
-    seed_global_torch(day.seed, "scaling", "init")
-    model = GPR(config.model, sizes)
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory() as scratch:
-        surroundings = Surroundings(
-            seed=day.seed,
-            device="cpu",
-            cutoff_ts=day.cutoff_ts,
-            scratch=Path(scratch),
-            progress=Progress(f"width {size.width} seed {day.seed}"),
-        )
-        pretrain(model, examples, config, surroundings, continues=False)
-    seconds = time.monotonic() - started
-    loss_M = held_out_loss(model, examples, config.sequence.max_tokens)
+    trained = train_model(day, config, study="scaling", label=f"width {size.width} seed")
+    loss_M = held_out_loss(trained.model, trained.examples, config.sequence.max_tokens)
     return {
-        **count_parameters(config.model, sizes)._asdict(),
+        **count_parameters(config.model, day.codebook_sizes)._asdict(),
         "loss": float(loss_M.mean()),
         "requests": len(loss_M),
-        "train_seconds": round(seconds, 1),
+        "train_seconds": trained.seconds,
     }
 
 
@@ -266,9 +239,9 @@ def fit_law(dense_S: Floats, loss_S: Floats) -> Floats:
     return np.array([*misfit(best.x)[1], best.x])
 
 
-def _run_job(home: Path, seed: int, size: Size, source: str, path: Path) -> None:
-    """Train one size, and keep its result for a ladder that is continued."""
-    write_json(path, train_size(StudyDay(home, seed), size, PASSES[source]))
+def _run(home: Path, seed: int, size: Size, source: str) -> dict[str, Any]:
+    """Train one size in a process of its own."""
+    return train_size(StudyDay(home, seed), size, PASSES[source])
 
 
 def _result(folder: Path, source: str, day: StudyDay, size: Size) -> Path:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from components.runners.workspace import workspace_of
 from components.runtime.lake_inputs import read_tables
-from gpr_core.data.days import day_start_ms, parse_day
+from gpr_core.data.days import day_end_ms, parse_day
 from gpr_core.data.engine import Engine
 from gpr_core.data.lake import Lake
 from gpr_core.evaluation.catalogs import encode_catalog
@@ -71,13 +71,18 @@ class StudyDay:
     @property
     def cutoff_ts(self) -> int:
         """End of the training day, epoch ms."""
-        return day_start_ms(self._evaluation_day)
+        return day_end_ms(parse_day(self.params.run.day))
 
     @cached_property
     def inputs(self) -> SupervisedInputs:
         """Corpus, catalog and thoughts."""
         found = load_inputs(*map(self._artifact, ("corpus", "tokenizer", "catalog")))
         return found._replace(tables=found.tables._replace(thoughts=self._thoughts))
+
+    @property
+    def codebook_sizes(self) -> tuple[int, ...]:
+        """V of each code level."""
+        return self.inputs.catalog.trie.codebook_sizes
 
     @cached_property
     def next_day(self) -> NextDay:

@@ -11,9 +11,7 @@ training differs.
 
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import lru_cache
-from multiprocessing import get_context
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +21,16 @@ from scipy import stats
 
 from benchmarks.record import write_result
 from benchmarks.study_days import SOURCES, StudyDay, make_days
+from benchmarks.study_training import run_missing
 from benchmarks.table2_methods import HIT_RATE_KS, run_row
 from benchmarks.table2_rows import DECODING_ROW, FLOORS, ITEM_ID_ROWS, table_rows
 from gpr_core.evaluation.intervals import UserBootstrap
-from gpr_core.support.files import read_json, write_json
-from gpr_core.support.logs import show_our_logs
+from gpr_core.support.files import read_json
 
 SEEDS = (0, 1, 2)
 PASSES = {"world": 2, "movielens": 3}
 HEADLINE = "HR@10"
 
-_PROCESSES = 2
 _BASE = "hstu"
 # What the specification (7.5) lets the study assert on worlds; all other orders are reported.
 _ASSERTED = {
@@ -65,25 +62,15 @@ def run_study(source: str, folder: Path, seeds: Sequence[int]) -> dict[str, Any]
     """
     days = make_days(source, folder, seeds)
     names = row_names(days[0])
-    jobs = [(day, name) for day in days for name in names]
-    todo = [(day, name) for day, name in jobs if not _result(folder, source, day, name).exists()]
-    # Forked children would inherit the thread pools of torch in an unknown state.
-    with ProcessPoolExecutor(
-        _PROCESSES, mp_context=get_context("spawn"), initializer=show_our_logs
-    ) as pool:
-        running = [
-            pool.submit(
-                _run_job,
-                day.home,
-                day.seed,
-                name,
-                PASSES[source],
-                _result(folder, source, day, name),
+    run_missing(
+        {
+            _result(folder, source, day, name): partial(
+                _row, day.home, day.seed, name, PASSES[source]
             )
-            for day, name in todo
-        ]
-        for job in running:
-            job.result()
+            for day in days
+            for name in names
+        }
+    )
     results = {
         day.seed: {
             row: values
@@ -106,8 +93,8 @@ def row_names(day: StudyDay) -> list[str]:
     Returns:
         Names.
     """
-    sizes = tuple(day.inputs.catalog.trie.codebook_sizes)
-    return [*FLOORS, *ITEM_ID_ROWS, *table_rows(day.params.mtp_pretrain.model, sizes)]
+    rows = table_rows(day.params.mtp_pretrain.model, day.codebook_sizes)
+    return [*FLOORS, *ITEM_ID_ROWS, *rows]
 
 
 def summarize(
@@ -180,9 +167,9 @@ def _day(home: Path, seed: int) -> StudyDay:
     return StudyDay(home, seed)
 
 
-def _run_job(home: Path, seed: int, name: str, passes: int, path: Path) -> None:
-    """Run one row, and keep its result for a study that is continued."""
-    write_json(path, run_row(_day(home, seed), name, passes))
+def _row(home: Path, seed: int, name: str, passes: int) -> dict[str, Any]:
+    """Train and judge one row in a process of its own."""
+    return run_row(_day(home, seed), name, passes)
 
 
 def _result(folder: Path, source: str, day: StudyDay, name: str) -> Path:

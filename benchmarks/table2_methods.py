@@ -3,11 +3,8 @@
 Letters: B requests, A ads by rank, K places of a list.
 """
 
-import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.study_days import StudyDay
+from benchmarks.study_training import train_model
 from benchmarks.table2_rows import (
     DECODING_ROW,
     FLOORS,
@@ -24,11 +22,8 @@ from benchmarks.table2_rows import (
     count_parameters,
     table_rows,
 )
-from gpr_core.baselines.item_knn import ItemKnn
-from gpr_core.baselines.popularity import Popularity
-from gpr_core.baselines.repeat_last import repeat_last_scores
-from gpr_core.baselines.transitions import LastItemTransitions
 from gpr_core.data.tables import TokenKind
+from gpr_core.evaluation.floors import Scorer, fit_floors, fit_popularity
 from gpr_core.evaluation.next_day import NextDay, illegal_by_rules
 from gpr_core.evaluation.policies import JudgedPolicy, hit_rate_beam, rank_ads
 from gpr_core.evaluation.ranked_ads import NO_AD, RankedAds, check_distinct, top_ads
@@ -39,10 +34,9 @@ from gpr_core.sequential.methods import TRAINED, Problem
 from gpr_core.sequential.ranking import Ranker
 from gpr_core.sequential.sequences import Histories, SequenceData
 from gpr_core.support.progress import Progress
-from gpr_core.support.seeding import seed_global_torch
 from gpr_core.training.batches import BatchSource, TrainBatch
 from gpr_core.training.config import MtpConfig
-from gpr_core.training.mtp import STAGE, Surroundings, pretrain
+from gpr_core.training.mtp import STAGE
 from gpr_core.training.supervised import supervised_loss
 
 Ints = npt.NDArray[np.int64]
@@ -71,27 +65,14 @@ def run_row(day: StudyDay, name: str, passes: int) -> dict[str, Measured]:
         return {name: _measure(day.next_day, _top_lists(day.next_day, _floor(day, name)))}
     if name in ITEM_ID_ROWS:
         return {name: _item_id_row(day, name)}
-    spec = table_rows(day.params.mtp_pretrain.model, _codebook_sizes(day))[name]
+    spec = table_rows(day.params.mtp_pretrain.model, day.codebook_sizes)[name]
     return _model_rows(day, name, spec, passes)
 
 
 def _model_rows(day: StudyDay, name: str, spec: RowSpec, passes: int) -> dict[str, Measured]:
     """Train a model of the class GPR."""
     config = spec.config(day.params.mtp_pretrain, passes)
-    examples = day.examples(config.sequence, config.model.num_heads)
-    seed_global_torch(day.seed, "table2", "init")
-    model = GPR(config.model, _codebook_sizes(day))
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory() as scratch:
-        surroundings = Surroundings(
-            seed=day.seed,
-            device="cpu",
-            cutoff_ts=day.cutoff_ts,
-            scratch=Path(scratch),
-            progress=Progress(f"{name} {day.seed}"),
-        )
-        curve = pretrain(model, examples, config, surroundings, continues=False)
-    seconds = time.monotonic() - started
+    model, examples, curve, seconds = train_model(day, config, study="table2", label=name)
     next_day = day.next_day
     policy = JudgedPolicy(
         model=model,
@@ -110,7 +91,7 @@ def _model_rows(day: StudyDay, name: str, spec: RowSpec, passes: int) -> dict[st
         "parameters": count_parameters(config.model, model.codebook_sizes)._asdict(),
         **_cost(model, source.at(0), config),
         "updates": curve.num_rows,
-        "train_seconds": round(seconds, 1),
+        "train_seconds": seconds,
         "loss_head_1": float(curve["nll_head_1"].to_numpy()[-1]),
     }
     if name == "hstu":
@@ -163,30 +144,12 @@ def _item_id_row(day: StudyDay, name: str) -> Measured:
     }
 
 
-def _floor(day: StudyDay, name: str) -> Callable[[Ints], Scores]:
-    """Fit a floor on what was shown before the day; it scores recent exposures [B, H]."""
+def _floor(day: StudyDay, name: str) -> Scorer:
+    """Fit a floor of the daily evaluation."""
     next_day, config = day.next_day, day.params.evaluation
-    known = next_day.exposures.before(day.cutoff_ts)
-    popularity = Popularity.fit(
-        known.rank_M,
-        known.ts_M,
-        num_ads=next_day.catalog.catalog.trie.num_ads,
-        cutoff_ts=day.cutoff_ts,
-        half_life_days=config.popularity_half_life_days,
-    )
-    if name == "popularity":
-        return lambda recent: popularity.score(len(recent))
-    if name == "repeat_last":
-        return lambda recent: repeat_last_scores(recent, popularity)
-    if name == "transitions":
-        return LastItemTransitions.fit(
-            known.user_M,
-            known.ts_M,
-            known.rank_M,
-            prior=popularity,
-            window=config.transition_window,
-        ).score
-    return ItemKnn.fit(known.user_M, known.rank_M, prior=popularity).score
+    popularity = fit_popularity(next_day, config, cutoff_ts=day.cutoff_ts)
+    floors = fit_floors(next_day, config, cutoff_ts=day.cutoff_ts, popularity=popularity)
+    return floors[name]
 
 
 def _score_by_history(ranker: Ranker, recent_BH: Ints) -> Scores:
@@ -207,7 +170,7 @@ def _histories(user_M: Ints, item_M: Ints) -> Histories:
     return Histories(item_M, np.append(starts, user_M.size))
 
 
-def _top_lists(day: NextDay, score: Callable[[Ints], Scores]) -> RankedAds:
+def _top_lists(day: NextDay, score: Scorer) -> RankedAds:
     """Rank the eligible ads of every request by scores of the whole catalog."""
     user_B, ts_B = day.column("user_key"), day.column("ts")
     score_BA = score(day.exposures.recent(user_B, ts_B, _REMEMBERED))
@@ -226,8 +189,3 @@ def _measure(day: NextDay, lists: RankedAds) -> Measured:
         "position": ad_positions(lists, day.truth_B).tolist(),
         "path_position": path_positions(lists, day.truth_B, path_A).tolist(),
     }
-
-
-def _codebook_sizes(day: StudyDay) -> tuple[int, ...]:
-    """V of each level."""
-    return tuple(day.inputs.catalog.trie.codebook_sizes)

@@ -14,12 +14,12 @@ from components.runtime.context import GateResult, StepContext, StepResult
 from components.runtime.lake_inputs import read_checked
 from components.runtime.model_store import ModelStore
 from components.runtime.thoughts import collect_thoughts, provider_metrics
-from gpr_core.baselines.popularity import Popularity
 from gpr_core.data.days import day_start_ms
 from gpr_core.data.engine import Engine
 from gpr_core.data.lake import Lake
 from gpr_core.evaluation.catalogs import encode_catalog
 from gpr_core.evaluation.config import EvaluationConfig
+from gpr_core.evaluation.floors import fit_popularity
 from gpr_core.evaluation.intervals import UserBootstrap
 from gpr_core.evaluation.measures import (
     Columns,
@@ -176,14 +176,7 @@ def _prepare(
 def _judge(context: StepContext[EvaluationConfig], curated: CuratedDays, day: NextDay) -> Judged:
     """Collect proposals of all methods and measure them."""
     params = context.params
-    known = day.exposures.before(context.cutoff_ts)
-    popularity = Popularity.fit(
-        known.rank_M,
-        known.ts_M,
-        num_ads=day.catalog.catalog.trie.num_ads,
-        cutoff_ts=context.cutoff_ts,
-        half_life_days=params.popularity_half_life_days,
-    )
+    popularity = fit_popularity(day, params, cutoff_ts=context.cutoff_ts)
     pool_BP = fixed_pool(
         day.requests["request_key"].to_numpy(),
         day.truth_B,

@@ -6,7 +6,7 @@ eligibility and the list lengths.
 Letters: B requests, A ads by rank, K candidates, P ads of the pool, J heads, L levels, M flat rows.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gpr_core.baselines.item_knn import ItemKnn
 from gpr_core.baselines.popularity import Popularity
-from gpr_core.baselines.repeat_last import repeat_last_scores
-from gpr_core.baselines.transitions import LastItemTransitions
 from gpr_core.catalog.legality import legal_nodes
 from gpr_core.evaluation.catalogs import EvaluationCatalog
 from gpr_core.evaluation.config import EvaluationConfig
+from gpr_core.evaluation.floors import fit_floors
 from gpr_core.evaluation.next_day import NextDay
 from gpr_core.evaluation.ranked_ads import NO_AD, RankedAds, top_ads
 from gpr_core.features.timeline_store import TimelineStore
@@ -191,19 +189,10 @@ def floor_proposals(
     Returns:
         Floor -> proposals.
     """
-    known = day.exposures.before(cutoff_ts)
-    transitions = LastItemTransitions.fit(
-        known.user_M, known.ts_M, known.rank_M, prior=popularity, window=config.transition_window
-    )
     recent_BH = day.exposures.recent(
         day.column("user_key"), day.column("ts"), config.repeat_history
     )
-    scorers: Mapping[str, Callable[[Ints], Floats]] = {
-        "popularity": lambda recent: popularity.score(len(recent)),
-        "transitions": transitions.score,
-        "repeat_last": lambda recent: repeat_last_scores(recent, popularity),
-        "item_knn": ItemKnn.fit(known.user_M, known.rank_M, prior=popularity).score,
-    }
+    scorers = fit_floors(day, config, cutoff_ts=cutoff_ts, popularity=popularity)
     longest = max(config.hit_rate_ks[-1], config.value_candidates)
     proposals = {}
     for name, scorer in scorers.items():
