@@ -23,6 +23,7 @@ import typer
 from gpr_core.catalog.ads import AdTable
 from gpr_core.catalog.bundle import Catalog, load_catalog
 from gpr_core.catalog.eligibility import RequestContext, eligible_ads
+from gpr_core.catalog.targeting import TargetingIndex
 from gpr_core.data.keyed_sampling import keyed_hash
 from gpr_core.data.tables import DAY_MS, HOUR_MS, TABLES, ItemKind, TokenKind
 from gpr_core.features.fields import FIELDS, NUM_FIELDS
@@ -99,15 +100,15 @@ def try_bundle(folder: Path, *, num_requests: int, num_candidates: int) -> Smoke
         bundle.catalog.trie.num_levels,
         thoughts=_made_up_thoughts(bundle, context),
     )
-    eligible_BA = eligible_ads(bundle.catalog.ads, context)
+    targeting = TargetingIndex.build(bundle.catalog.ads, int(context.ts[0]))
     config = BeamConfig(num_candidates=num_candidates)
     answers, seconds = [], []
     for row in (0, *range(num_requests)):
         started = time.perf_counter()
-        answers.append(_answer(bundle, store, context, eligible_BA, row, config))
+        answers.append(_answer(bundle, store, context, targeting, row, config))
         seconds.append(time.perf_counter() - started)
     # The first answer warms caches up and is not counted.
-    return _judge(bundle, context, eligible_BA, answers[1:], np.array(seconds[1:]))
+    return _judge(bundle, context, answers[1:], np.array(seconds[1:]))
 
 
 def _load(folder: Path) -> _Bundle:
@@ -226,16 +227,14 @@ def _answer(
     bundle: _Bundle,
     store: TimelineStore,
     context: RequestContext,
-    eligible_BA: npt.NDArray[np.bool_],
+    targeting: TargetingIndex,
     row: int,
     config: BeamConfig,
 ) -> Candidates:
     """Answer one request as a server would."""
-    one = slice(row, row + 1)
+    one = RequestContext(*(column[row : row + 1] for column in context))
     requests = DecodeRequests(
-        request_key_B=context.request_key[one],
-        ts_B=context.ts[one],
-        eligible_BA=torch.from_numpy(eligible_BA[one]),
+        request_key_B=one.request_key, ts_B=one.ts, eligible=targeting.eligible(one)
     )
     with torch.no_grad():
         batch = store.prefix_batch(requests.request_key_B, bundle.max_tokens)
@@ -249,7 +248,6 @@ def _answer(
 def _judge(
     bundle: _Bundle,
     context: RequestContext,
-    eligible_BA: npt.NDArray[np.bool_],
     answers: list[Candidates],
     seconds_B: npt.NDArray[np.float64],
 ) -> SmokeResult:
@@ -258,7 +256,7 @@ def _judge(
     row_M = np.repeat(np.arange(len(answers)), length_B)
     rank_M = torch.cat([answer.rank_M for answer in answers]).numpy()
     distinct = np.unique(row_M * bundle.catalog.trie.num_ads + rank_M).size
-    servable_B = eligible_BA.any(axis=1)
+    servable_B = eligible_ads(bundle.catalog.ads, context).any(axis=1)
     return SmokeResult(
         requests=len(answers),
         servable=int(servable_B.sum()),

@@ -112,7 +112,7 @@ def _fit(
 def _copy_catalog(source: Path, target: Path) -> None:
     """Copy the catalog without the bookkeeping of the step that made it."""
     target.mkdir(parents=True, exist_ok=True)
-    for name in ("index.npz", "ads.parquet", "ad_versions.parquet", "catalog.json"):
+    for name in ("index.safetensors", "ads.parquet", "ad_versions.parquet", "catalog.json"):
         shutil.copyfile(source / name, target / name)
 
 

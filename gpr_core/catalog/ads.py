@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 
 from gpr_core.catalog.trie import Trie
 from gpr_core.data.tables import DAY_MS
+from gpr_core.support.bisection import first_place
 from gpr_core.support.errors import ArtifactError, ContractError
 from gpr_core.support.shapes import check_shape
 
@@ -37,6 +39,8 @@ class AdTable:
         brand_A: [A] int64.
         launch_ts_A: [A] int64 epoch ms.
         rank_V: [V] int64, rank of the version's ad, ascending.
+        version_ptr_A1: [A + 1] int64, versions of the ad of rank r are version_ptr[r] ..
+            version_ptr[r + 1] - 1, by time.
         start_V: [V] int64 epoch ms, from when the version is valid and the ad launched.
         stop_V: [V] int64 epoch ms, exclusive: next version's start, or the stated end.
         status_V: [V] int8, `AdStatus`.
@@ -60,6 +64,7 @@ class AdTable:
     brand_A: npt.NDArray[np.int64]
     launch_ts_A: npt.NDArray[np.int64]
     rank_V: npt.NDArray[np.int64]
+    version_ptr_A1: npt.NDArray[np.int64]
     start_V: npt.NDArray[np.int64]
     stop_V: npt.NDArray[np.int64]
     status_V: npt.NDArray[np.int8]
@@ -108,6 +113,7 @@ class AdTable:
             brand_A=_numbers(by_rank, "brand"),
             launch_ts_A=launch_ts_A,
             rank_V=rank_V,
+            version_ptr_A1=np.searchsorted(rank_V, np.arange(trie.num_ads + 1)),
             start_V=start_V,
             stop_V=_stop_times(rank_V, start_V, versions.column("valid_to")),
             status_V=_numbers(versions, "status").astype(np.int8),
@@ -177,14 +183,16 @@ class AdTable:
         """
         ts_M, ranks_M = np.asarray(ts_M, np.int64), np.asarray(ranks_M, np.int64)
         check_shape("ts_M", ts_M, (ranks_M.size,))
-        # (rank, time) as one sorted integer: time is replaced by its position among all starts.
-        starts = np.unique(self.start_V)
-        width = starts.size + 1
-        key_V = self.rank_V * width + np.searchsorted(starts, self.start_V) + 1
-        key_M = ranks_M * width + np.searchsorted(starts, ts_M, side="right")
-        version_M = np.searchsorted(key_V, key_M, side="right") - 1
-        is_valid_M = (version_M >= 0) & (self.rank_V[version_M] == ranks_M)
-        is_valid_M &= ts_M < self.stop_V[version_M]
+        first_M, end_M = self.version_ptr_A1[ranks_M], self.version_ptr_A1[ranks_M + 1]
+        rounds = int((end_M - first_M).max(initial=0)).bit_length()
+        later_M = first_place(
+            torch.from_numpy(first_M),
+            torch.from_numpy(end_M),
+            rounds,
+            lambda version_M: torch.from_numpy(self.start_V[version_M.numpy()] <= ts_M),
+        ).numpy()
+        version_M = later_M - 1
+        is_valid_M = (version_M >= first_M) & (ts_M < self.stop_V[version_M])
         return np.where(is_valid_M, version_M, -1)
 
     def features_at(

@@ -1,6 +1,6 @@
 """Catalogs on disk.
 
-index.npz             arrays of the trie
+index.safetensors     arrays of the trie
 ads.parquet           ads in rank order
 ad_versions.parquet   their versions, by rank and time
 catalog.json          version (hash of the files above), tokenizer version, number of ads;
@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpr_core.catalog.ads import AdTable
-from gpr_core.catalog.trie import INDEX_FILE, Trie
+from gpr_core.catalog.trie import Trie
+from gpr_core.catalog.trie_file import INDEX_FILE, load_trie, save_trie
 from gpr_core.data.tables import ItemKind
 from gpr_core.support.errors import ArtifactError
 from gpr_core.support.files import read_json, write_json
@@ -73,7 +74,7 @@ def save_catalog(
     keys = ad_ids.column("item_key").to_numpy()
     trie = Trie.build(codes_of(ad_ids), keys, codebook_sizes)
     AdTable.build(ads, ad_versions, trie)
-    trie.save(folder)
+    save_trie(trie, folder)
     pq.write_table(_in_rank_order(ads, trie), folder / _ADS, compression="zstd")
     versions = _in_rank_order(ad_versions, trie)
     pq.write_table(versions, folder / _VERSIONS, compression="zstd")
@@ -118,7 +119,7 @@ def load_catalog(folder: Path, *, tokenizer_version: str | None = None) -> Catal
             where=str(folder),
             fix="use catalog, model and tokenizer of one run",
         )
-    trie = Trie.load(folder)
+    trie = load_trie(folder)
     ads = AdTable.build(pq.read_table(folder / _ADS), pq.read_table(folder / _VERSIONS), trie)
     return Catalog(
         version=meta["version"],

@@ -1,105 +1,75 @@
 """Which trie nodes may be entered for a request, counted exactly.
 
-Letters: B requests, A ads by rank, N trie nodes, M flat rows, V codes.
+Targeting is a conjunction, so OR-ing attributes up the tree is not exact (an ad for men in Beijing
+and one for women in Shanghai do not serve a man in Shanghai); counting whole ads is.
+
+Letters: B requests, A ads by rank, M flat rows, V codes, C flat children, X flat boundaries.
+
+Source: specification 5.1; the counting form is our own.
 """
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gpr_core.catalog.trie import Trie
+from gpr_core.catalog.eligible_ads import EligibleAds
+from gpr_core.catalog.trie import Children, Trie
 from gpr_core.support.errors import ShapeError
 from gpr_core.support.shapes import check_shape
 
 
-def count_eligible_below(
-    eligible_BA: Tensor | npt.NDArray[np.bool_], first_N: Tensor, end_N: Tensor
-) -> Tensor:
-    """Count the eligible ads under every trie node.
-
-    A node is legal for a request if and only if its count is positive. Targeting is a
-    conjunction, so OR-ing attributes up the tree is not exact; counting whole ads is.
-
-    Args:
-        eligible_BA: [B, A] or [A] bool, True where the ad of that rank may serve the request.
-        first_N: [N] int64, first catalog rank under the node, 0 <= first <= end.
-        end_N: [N] int64, rank after the last one under the node, end <= A.
-
-    Returns:
-        [B, N] or [N] int64, eligible ads under each node; zero marks an illegal node.
-
-    Raises:
-        ShapeError: If `first_N` and `end_N` differ in shape.
-
-    Source:
-        Specification 5.1; the counting form is our own.
-
-    Example:
-        >>> mask = torch.tensor([True, False, True])
-        >>> count_eligible_below(mask, torch.tensor([0, 1]), torch.tensor([3, 2])).tolist()
-        [2, 0]
-    """
-    if first_N.shape != end_N.shape:
-        raise ShapeError(
-            f"first_N has shape {list(first_N.shape)}, end_N has shape {list(end_N.shape)}",
-            where="end_N",
-            fix="take both from one trie",
-        )
-    return _count(eligible_BA, first_N, end_N).to(torch.int64)
-
-
-def legal_nodes(trie: Trie, eligible_BA: Tensor | npt.NDArray[np.bool_]) -> Tensor:
-    """Say which nodes have at least one eligible ad below them.
+def legal_children(trie: Trie, eligible: EligibleAds, rows_M: Tensor, nodes_M: Tensor) -> Children:
+    """List the children with at least one eligible ad below them.
 
     A legal node that is no leaf has a legal child, so a beam that enters only legal nodes never
     meets a dead end.
 
     Args:
         trie: The catalog's tree.
-        eligible_BA: [B, A] bool, ads that may serve each request.
+        eligible: Ads that may serve each request.
+        rows_M: [M] int64, request of each row.
+        nodes_M: [M] int64, node the row stands at; -1 has no children.
 
     Returns:
-        [B, N] bool.
+        The legal children, in the order of (row, code).
 
     Raises:
-        ShapeError: If the number of ads differs from the tree's.
+        ShapeError: If the rows and nodes differ in shape, or the ads are another catalog's.
     """
-    check_shape("eligible_BA", eligible_BA, (None, trie.num_ads))
-    return _count(eligible_BA, trie.first_N, trie.end_N) > 0
+    check_shape("rows_M", rows_M, tuple(nodes_M.shape))
+    if eligible.num_ads != trie.num_ads:
+        raise ShapeError(
+            f"eligibility of {eligible.num_ads} ads, the catalog has {trie.num_ads}",
+            where="eligible",
+            fix="compute eligibility with the same catalog",
+        )
+    start_M, count_M = trie.child_range(nodes_M)
+    # A child ends where its neighbor begins: k children have k + 1 boundaries.
+    row_X = torch.repeat_interleave(count_M + 1)
+    first_M = torch.cumsum(count_M + 1, 0) - (count_M + 1)
+    node_X = torch.arange(row_X.numel(), device=row_X.device) + (start_M - first_M)[row_X]
+    is_end_X = node_X == (start_M + count_M)[row_X]
+    rank_X = torch.where(is_end_X, trie.end_before(node_X), trie.first_N1[node_X])
+    before_X = eligible.count_before(rows_M[row_X], rank_X)
+    has_ads_X = (before_X[1:] > before_X[:-1]) & ~is_end_X[:-1]
+    legal = has_ads_X.nonzero()[:, 0]
+    node_C = node_X[legal]
+    return Children(row_X[legal], trie.code_N[node_C].to(torch.int64), node_C)
 
 
-def legal_children(trie: Trie, legal_BN: Tensor, rows_M: Tensor, nodes_M: Tensor) -> Tensor:
+def legal_codes(trie: Trie, eligible: EligibleAds, rows_M: Tensor, nodes_M: Tensor) -> Tensor:
     """Say which codes may follow at given nodes.
 
     Args:
         trie: The catalog's tree.
-        legal_BN: [B, N] bool from `legal_nodes`.
+        eligible: Ads that may serve each request.
         rows_M: [M] int64, request of each row.
         nodes_M: [M] int64, node the row stands at; -1 has no children.
 
     Returns:
         [M, V] bool, True where the child exists and is legal; V is the largest codebook size.
-
-    Raises:
-        ShapeError: If the rows and nodes differ in shape, or the nodes are another tree's.
     """
-    check_shape("legal_BN", legal_BN, (None, trie.num_nodes))
-    check_shape("rows_M", rows_M, tuple(nodes_M.shape))
-    found = trie.expand(nodes_M)
+    found = legal_children(trie, eligible, rows_M, nodes_M)
     shape = (nodes_M.numel(), max(trie.codebook_sizes))
     legal_MV = torch.zeros(shape, dtype=torch.bool, device=nodes_M.device)
-    legal_MV[found.row_C, found.code_C] = legal_BN[rows_M[found.row_C], found.node_C]
+    legal_MV[found.row_C, found.code_C] = True
     return legal_MV
-
-
-def _count(eligible_BA: Tensor | npt.NDArray[np.bool_], first_N: Tensor, end_N: Tensor) -> Tensor:
-    """Difference of prefix counts, int32: a catalog has fewer than 2**31 ads."""
-    eligible_BA = torch.as_tensor(eligible_BA)
-    before = torch.zeros(
-        (*eligible_BA.shape[:-1], eligible_BA.shape[-1] + 1),
-        dtype=torch.int32,
-        device=eligible_BA.device,
-    )
-    torch.cumsum(eligible_BA, dim=-1, dtype=torch.int32, out=before[..., 1:])
-    return before[..., end_N] - before[..., first_N]

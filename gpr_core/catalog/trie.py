@@ -2,14 +2,17 @@
 
 Ads are sorted by (path, ad_key); the position is the rank of an ad. Every node covers one
 contiguous interval of ranks, and the children of a node are contiguous nodes, because nodes are
-numbered level by level in the order of their paths. Node 0 is the root.
+numbered level by level in the order of their paths. Node 0 is the root. What follows from that is
+not stored: a node ends where its neighbor begins, and the leaf and the path of an ad are found by
+bisection.
 
-Letters: A ads by rank, L levels, N trie nodes, M flat rows, V codes, C flat children.
+Letters: A ads by rank, L levels, N trie nodes, I inner nodes (no leaves), M flat rows, V codes,
+C flat children.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +20,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gpr_core.support.errors import ArtifactError, ContractError, ShapeError
+from gpr_core.catalog.packed_paths import Packed, level_bits, pack_paths, sort_packed
+from gpr_core.support.bisection import first_place
+from gpr_core.support.errors import ContractError
 from gpr_core.support.shapes import check_shape
-
-INDEX_FILE = "index.npz"
 
 
 class Children(NamedTuple):
@@ -39,38 +42,29 @@ class Children(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trie:
-    """Prefix tree of one catalog version.
+    """Prefix tree of one catalog version; 10 bytes a node and 12 bytes an ad.
 
     Attributes:
         codebook_sizes: Number of codes per level.
-        path_AL: [A, L] int16, codes of the ad of each rank.
+        level_start: First node of every level 0..L, then N.
+        code_N: [N] int16, last code of the node, -1 for the root.
+        first_N1: [N + 1] int32, first rank under the node; 0 at the end.
+        child_ptr_I1: [I + 1] int32, children of inner node n are child_ptr[n] .. child_ptr[n + 1]
+            - 1; leaves, the nodes of the last level, have none.
         ad_key_A: [A] int64, key of the ad of each rank.
-        leaf_A: [A] int64, leaf node of the ad of each rank.
-        first_N: [N] int64, first rank under the node.
-        end_N: [N] int64, rank after the last one under the node.
-        level_N: [N] int64, number of codes that lead to the node, 0 for the root.
-        code_N: [N] int64, last code of the node, -1 for the root.
-        parent_N: [N] int64, parent node, -1 for the root.
-        child_ptr_N1: [N + 1] int64, children of node n are child_ptr[n] .. child_ptr[n + 1] - 1.
-        key_sorted_A: [A] int64, ad keys in ascending order.
-        key_rank_A: [A] int64, rank of each of `key_sorted_A`.
+        by_key_A: [A] int32, ranks in the order of their keys.
 
     Source:
         Specification 5.1; contiguous rank intervals make legality a difference of two counts.
     """
 
     codebook_sizes: tuple[int, ...]
-    path_AL: Tensor
-    ad_key_A: Tensor
-    leaf_A: Tensor
-    first_N: Tensor
-    end_N: Tensor
-    level_N: Tensor
+    level_start: tuple[int, ...]
     code_N: Tensor
-    parent_N: Tensor
-    child_ptr_N1: Tensor
-    key_sorted_A: Tensor
-    key_rank_A: Tensor
+    first_N1: Tensor
+    child_ptr_I1: Tensor
+    ad_key_A: Tensor
+    by_key_A: Tensor
 
     @staticmethod
     def build(
@@ -94,26 +88,52 @@ class Trie:
 
         Example:
             >>> trie = Trie.build(np.array([[1, 0], [0, 1]], np.int16), np.array([7, 9], np.uint64))
-            >>> trie.ad_key_A.tolist(), trie.first_N.tolist(), trie.end_N.tolist()
-            ([9, 7], [0, 0, 1, 0, 1], [2, 1, 2, 1, 2])
+            >>> trie.ad_key_A.tolist(), [part.tolist() for part in trie.interval(torch.arange(3))]
+            ([9, 7], [[0, 0, 1], [2, 1, 2]])
         """
         path_AL = np.asarray(path_AL, dtype=np.int16)
-        keys_A = np.asarray(ad_keys).astype(np.int64)
         check_shape("path_AL", path_AL, (None, None))
-        check_shape("ad_keys", keys_A, (path_AL.shape[0],))
-        sizes = _checked_sizes(path_AL, codebook_sizes)
-        key_order_A = np.argsort(keys_A, kind="stable")
-        _refuse_duplicates(keys_A[key_order_A])
-        order_A = np.lexsort((keys_A, *path_AL.T[::-1]))
-        path_AL, keys_A = path_AL[order_A], keys_A[order_A]
-        by_key_A = np.argsort(keys_A)
+        if codebook_sizes is None:
+            codebook_sizes = path_AL.max(0, initial=0).astype(np.int64) + 1
+        sizes = tuple(int(size) for size in codebook_sizes)
+        return Trie.from_packed(pack_paths(path_AL, sizes), ad_keys, sizes)
+
+    @staticmethod
+    def from_packed(
+        packed_A: Packed, ad_keys: npt.NDArray[np.uint64], codebook_sizes: tuple[int, ...]
+    ) -> "Trie":
+        """Sort ads by packed path and number all nodes; fastest if they come by ascending key.
+
+        Args:
+            packed_A: [A] int64, from `pack_paths`.
+            ad_keys: [A] uint64 in [1, 2**63), unique.
+            codebook_sizes: Number of codes per level.
+
+        Returns:
+            The tree.
+
+        Raises:
+            ShapeError: If the shapes disagree.
+            ContractError: If a key appears twice.
+        """
+        keys_A = np.asarray(ad_keys).astype(np.int64)
+        check_shape("ad_keys", keys_A, (packed_A.size,))
+        if not (keys_A[1:] > keys_A[:-1]).all():
+            ascending_A = np.argsort(keys_A, kind="stable")
+            keys_A, packed_A = keys_A[ascending_A], packed_A[ascending_A]
+            _refuse_duplicates(keys_A)
+        path_A, order_A = sort_packed(packed_A, codebook_sizes)
+        by_key_A = np.empty(order_A.size, dtype=np.int32)
+        by_key_A[order_A] = np.arange(order_A.size, dtype=np.int32)
+        nodes = _number_nodes(path_A, codebook_sizes)
         return Trie(
-            codebook_sizes=sizes,
-            path_AL=torch.from_numpy(np.ascontiguousarray(path_AL)),
-            ad_key_A=torch.from_numpy(keys_A),
-            key_sorted_A=torch.from_numpy(keys_A[by_key_A]),
-            key_rank_A=torch.from_numpy(by_key_A),
-            **_node_arrays(path_AL),
+            codebook_sizes=codebook_sizes,
+            level_start=nodes.level_start,
+            code_N=torch.from_numpy(nodes.code_N),
+            first_N1=torch.from_numpy(nodes.first_N1),
+            child_ptr_I1=torch.from_numpy(nodes.child_ptr_I1),
+            ad_key_A=torch.from_numpy(keys_A[order_A]),
+            by_key_A=torch.from_numpy(by_key_A),
         )
 
     @property
@@ -124,14 +144,19 @@ class Trie:
     @property
     def num_nodes(self) -> int:
         """Nodes N, the root included."""
-        return int(self.first_N.numel())
+        return self.level_start[-1]
 
     @property
     def num_ads(self) -> int:
         """Ads A."""
         return int(self.ad_key_A.numel())
 
-    def to(self, device: str) -> "Trie":
+    @property
+    def device(self) -> torch.device:
+        """Where the tree lives."""
+        return self.code_N.device
+
+    def to(self, device: str | torch.device) -> "Trie":
         """Copy the tree to a device.
 
         Args:
@@ -140,8 +165,33 @@ class Trie:
         Returns:
             A tree whose tensors live there.
         """
-        names = [field.name for field in fields(self) if field.name != "codebook_sizes"]
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+        arrays = ("code_N", "first_N1", "child_ptr_I1", "ad_key_A", "by_key_A")
+        return replace(self, **{name: getattr(self, name).to(device) for name in arrays})
+
+    def interval(self, nodes_M: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the ranks below nodes.
+
+        Args:
+            nodes_M: [M] int64 nodes.
+
+        Returns:
+            First rank and rank after the last one, both [M] int64.
+        """
+        first_M = self.first_N1[nodes_M].to(torch.int64)
+        return first_M, self.end_before(nodes_M + 1)
+
+    def end_before(self, nodes_M: Tensor) -> Tensor:
+        """Give the rank where the node before each node ends.
+
+        Args:
+            nodes_M: [M] int64 in 1..N.
+
+        Returns:
+            [M] int64; the number of ads where the node opens a level.
+        """
+        next_M = self.first_N1[nodes_M].to(torch.int64)
+        # Rank 0 belongs to the first node of a level: the node before it closes the level above.
+        return torch.where(next_M == 0, self.num_ads, next_M)
 
     def expand(self, nodes_M: Tensor) -> Children:
         """List the children of nodes, without padding.
@@ -152,15 +202,28 @@ class Trie:
         Returns:
             All children, in the order of (row, code).
         """
-        check_shape("nodes_M", nodes_M, (None,))
-        known_M = nodes_M >= 0
-        safe_M = nodes_M.clamp(min=0)
-        start_M = self.child_ptr_N1[safe_M]
-        count_M = (self.child_ptr_N1[safe_M + 1] - start_M) * known_M
+        start_M, count_M = self.child_range(nodes_M)
         row_C = torch.repeat_interleave(count_M)
         before_M = torch.cumsum(count_M, 0) - count_M
         node_C = torch.arange(row_C.numel(), device=row_C.device) + (start_M - before_M)[row_C]
-        return Children(row_C, self.code_N[node_C], node_C)
+        return Children(row_C, self.code_N[node_C].to(torch.int64), node_C)
+
+    def child_range(self, nodes_M: Tensor) -> tuple[Tensor, Tensor]:
+        """Say where the children of nodes are.
+
+        Args:
+            nodes_M: [M] int64 nodes; -1 has no children.
+
+        Returns:
+            First child and number of children, both [M] int64.
+        """
+        num_inner = self.child_ptr_I1.numel() - 1
+        if not num_inner:
+            return torch.zeros_like(nodes_M), torch.zeros_like(nodes_M)
+        is_inner_M = (nodes_M >= 0) & (nodes_M < num_inner)
+        safe_M = torch.where(is_inner_M, nodes_M, 0)
+        start_M = self.child_ptr_I1[safe_M].to(torch.int64)
+        return start_M, (self.child_ptr_I1[safe_M + 1] - start_M) * is_inner_M
 
     def children(self, nodes_M: Tensor) -> Tensor:
         """Give the child of each node for every code.
@@ -187,20 +250,35 @@ class Trie:
             [M, P] int64, node of the first 1..P codes, -1 from where the path leaves the tree.
         """
         check_shape("path_ML", path_ML, (None, None))
-        width = max(self.codebook_sizes)
-        key_N = (self.parent_N * width + self.code_N)[1:].contiguous()
         node_M = torch.zeros(path_ML.shape[0], dtype=torch.int64, device=path_ML.device)
         found = []
         for code_M in path_ML.to(torch.int64).unbind(1):
-            in_range_M = (node_M >= 0) & (code_M >= 0) & (code_M < width)
-            wanted_M = torch.where(in_range_M, node_M * width + code_M, -1)
-            position_M = torch.searchsorted(key_N, wanted_M)
-            inside_M = position_M < key_N.numel()
-            hit_M = torch.zeros_like(inside_M)
-            hit_M[inside_M] = key_N[position_M[inside_M]] == wanted_M[inside_M]
-            node_M = torch.where(hit_M, position_M + 1, -1)
+            node_M = self._child_of_code(node_M, code_M)
             found.append(node_M)
         return torch.stack(found, 1) if found else path_ML.to(torch.int64)
+
+    def leaf_of(self, ranks_M: Tensor) -> Tensor:
+        """Find the leaf of ads.
+
+        Args:
+            ranks_M: [M] int64 ranks.
+
+        Returns:
+            [M] int64 nodes of the last level.
+        """
+        return self._ancestor(ranks_M, self.num_levels)
+
+    def paths_of(self, ranks_M: Tensor) -> Tensor:
+        """Give the path of ads.
+
+        Args:
+            ranks_M: [M] int64 ranks.
+
+        Returns:
+            [M, L] int64 codes.
+        """
+        nodes = [self._ancestor(ranks_M, level + 1) for level in range(self.num_levels)]
+        return torch.stack([self.code_N[node_M].to(torch.int64) for node_M in nodes], dim=1)
 
     def rank_of_ads(self, ad_keys_M: Tensor | npt.NDArray[np.int64]) -> Tensor:
         """Find the rank of ads.
@@ -216,74 +294,44 @@ class Trie:
         check_shape("ad_keys_M", ad_keys_M, (None,))
         if not self.num_ads:
             return torch.full_like(ad_keys_M, -1)
-        position_M = torch.searchsorted(self.key_sorted_A, ad_keys_M).clamp(max=self.num_ads - 1)
-        hit_M = self.key_sorted_A[position_M] == ad_keys_M
-        return torch.where(hit_M, self.key_rank_A[position_M], -1)
-
-    def save(self, folder: Path) -> None:
-        """Write the arrays to `index.npz`.
-
-        Args:
-            folder: Existing or new folder.
-        """
-        folder.mkdir(parents=True, exist_ok=True)
-        names = [field.name for field in fields(self) if field.name != "codebook_sizes"]
-        arrays = {name: getattr(self, name).cpu().numpy() for name in names}
-        np.savez(folder / INDEX_FILE, codebook_sizes=np.array(self.codebook_sizes), **arrays)
-
-    @staticmethod
-    def load(folder: Path) -> "Trie":
-        """Read the arrays from `index.npz`.
-
-        Args:
-            folder: Folder that `save` wrote.
-
-        Returns:
-            The tree.
-
-        Raises:
-            ArtifactError: If the file is missing or holds other arrays.
-        """
-        path = folder / INDEX_FILE
-        if not path.exists():
-            raise ArtifactError(
-                "catalog index is missing", where=str(path), fix="run the step tokenization"
-            )
-        names = {field.name for field in fields(Trie)}
-        with np.load(path, allow_pickle=False) as stored:
-            if set(stored.files) != names:
-                raise ArtifactError(
-                    f"catalog index holds {sorted(stored.files)}, expected {sorted(names)}",
-                    where=str(path),
-                    fix="run the step tokenization again",
-                )
-            arrays = {name: torch.from_numpy(stored[name]) for name in names - {"codebook_sizes"}}
-            sizes = tuple(int(size) for size in stored["codebook_sizes"])
-        return Trie(codebook_sizes=sizes, **arrays)
-
-
-def _checked_sizes(
-    path_AL: npt.NDArray[np.int16], codebook_sizes: Sequence[int] | None
-) -> tuple[int, ...]:
-    """Settle the codebook sizes and check that every code fits."""
-    num_ads, num_levels = path_AL.shape
-    if num_levels == 0:
-        raise ShapeError("path_AL has no levels", where="path_AL", fix="pass at least one code")
-    largest_L = path_AL.max(0) if num_ads else np.zeros(num_levels, np.int16)
-    sizes = tuple(int(size) for size in (codebook_sizes or largest_L.astype(np.int64) + 1))
-    if len(sizes) != num_levels:
-        raise ShapeError(
-            f"{len(sizes)} codebook sizes for paths of {num_levels} levels",
-            where="codebook_sizes",
-            fix="pass one size per level",
+        low_M = torch.zeros_like(ad_keys_M)
+        found_M = first_place(
+            low_M,
+            low_M + self.num_ads,
+            self.num_ads.bit_length(),
+            lambda place_M: self.ad_key_A[self.by_key_A[place_M]] < ad_keys_M,
         )
-    if num_ads and (path_AL.min() < 0 or (largest_L >= np.array(sizes)).any()):
-        raise ContractError(
-            f"codes range from {path_AL.min()} to {largest_L.tolist()}, codebooks hold {sizes}",
-            where="path_AL",
-            fix="encode the ads with the tokenizer of this catalog",
+        rank_M = self.by_key_A[found_M.clamp(max=self.num_ads - 1)].to(torch.int64)
+        return torch.where(self.ad_key_A[rank_M] == ad_keys_M, rank_M, -1)
+
+    def _ancestor(self, ranks_M: Tensor, level: int) -> Tensor:
+        """Find the node of a level above ads."""
+        start, end = self.level_start[level : level + 2]
+        first_N = self.first_N1[start:end]
+        place_M = torch.searchsorted(first_N, ranks_M.to(torch.int32), right=True)
+        return place_M + (start - 1)
+
+    def _child_of_code(self, nodes_M: Tensor, code_M: Tensor) -> Tensor:
+        """Find the child of each node with a code, -1 if there is none."""
+        start_M, count_M = self.child_range(nodes_M)
+        found_M = first_place(
+            start_M,
+            start_M + count_M,
+            max(self.codebook_sizes).bit_length(),
+            lambda node_M: self.code_N[node_M] < code_M,
         )
-    return sizes
+        is_there_M = found_M < start_M + count_M
+        safe_M = torch.where(is_there_M, found_M, 0)
+        return torch.where(is_there_M & (self.code_N[safe_M] == code_M), found_M, -1)
+
+
+class _Nodes(NamedTuple):
+    """Node arrays of sorted paths."""
+
+    level_start: tuple[int, ...]
+    code_N: npt.NDArray[np.int16]
+    first_N1: npt.NDArray[np.int32]
+    child_ptr_I1: npt.NDArray[np.int32]
 
 
 def _refuse_duplicates(sorted_keys_A: npt.NDArray[np.int64]) -> None:
@@ -297,37 +345,29 @@ def _refuse_duplicates(sorted_keys_A: npt.NDArray[np.int64]) -> None:
         )
 
 
-def _node_arrays(path_AL: npt.NDArray[np.int16]) -> dict[str, Tensor]:
-    """Number the nodes of sorted paths, level by level."""
-    num_ads, num_levels = path_AL.shape
-    first, end, level, code, parent = [[0], [num_ads], [0], [-1], [-1]]
-    parts = [[np.array(values, np.int64)] for values in (first, end, level, code, parent)]
-    is_new_A = np.zeros(num_ads, dtype=bool)
-    is_new_A[:1] = True
-    node_A, next_node = np.zeros(num_ads, np.int64), 1
-    for depth in range(num_levels):
-        is_new_A[1:] |= path_AL[1:, depth] != path_AL[:-1, depth]
-        start = np.flatnonzero(is_new_A)
-        columns = (
-            start,
-            np.append(start[1:], num_ads)[: start.size],
-            np.full(start.size, depth + 1),
-            path_AL[start, depth].astype(np.int64),
-            node_A[start],
-        )
-        for part, column in zip(parts, columns, strict=True):
-            part.append(column)
-        node_A = next_node + np.cumsum(is_new_A) - 1
-        next_node += start.size
-    first_N, end_N, level_N, code_N, parent_N = (np.concatenate(part) for part in parts)
-    child_ptr_N1 = 1 + np.searchsorted(parent_N[1:], np.arange(next_node + 1))
-    arrays = {
-        "leaf_A": node_A,
-        "first_N": first_N,
-        "end_N": end_N,
-        "level_N": level_N,
-        "code_N": code_N,
-        "parent_N": parent_N,
-        "child_ptr_N1": child_ptr_N1,
-    }
-    return {name: torch.from_numpy(array.astype(np.int64)) for name, array in arrays.items()}
+def _number_nodes(path_A: Packed, codebook_sizes: tuple[int, ...]) -> _Nodes:
+    """Number the nodes of sorted paths, from the leaves up: the parents of a level are fewer."""
+    firsts: list[npt.NDArray[np.int32]] = []
+    codes, opens = [], []
+    path_C = path_A
+    for bits in reversed(level_bits(codebook_sizes)):
+        is_new_C = np.ones(path_C.size, dtype=np.bool_)
+        np.not_equal(path_C[1:], path_C[:-1], out=is_new_C[1:])
+        open_C = np.flatnonzero(is_new_C).astype(np.int32)
+        path_C = path_C[open_C]
+        opens.append(open_C)
+        firsts.append(firsts[-1][open_C] if firsts else open_C)
+        codes.append((path_C & ((1 << bits) - 1)).astype(np.int16))
+        path_C >>= bits
+    sizes = [1, *(part.size for part in reversed(firsts))]
+    level_start = tuple(accumulate(sizes, initial=0))
+    # A node opens among the nodes of the next level at its first child. The leaves open among ads,
+    # which are no nodes; the root has all nodes of level 1.
+    pointers = [np.zeros(1, np.int32), *reversed(opens[1:])]
+    child_ptr = [part + start for part, start in zip(pointers, level_start[1:-1], strict=True)]
+    return _Nodes(
+        level_start,
+        np.concatenate([np.array([-1], np.int16), *reversed(codes)]),
+        np.concatenate([np.zeros(1, np.int32), *reversed(firsts), np.zeros(1, np.int32)]),
+        np.concatenate([*child_ptr, np.array([level_start[-1]], np.int32)]),
+    )

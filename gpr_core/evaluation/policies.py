@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from gpr_core.baselines.popularity import Popularity
-from gpr_core.catalog.legality import legal_nodes
+from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.evaluation.catalogs import EvaluationCatalog
 from gpr_core.evaluation.config import EvaluationConfig
 from gpr_core.evaluation.floors import fit_floors
@@ -28,7 +28,8 @@ from gpr_core.generation.path_logp import path_log_probs
 from gpr_core.generation.protocols import Candidates, DecodeRequests
 from gpr_core.generation.value_guided import decode
 from gpr_core.models.checkpoint import load_checkpoint
-from gpr_core.models.gpr import GPR, ReadoutState
+from gpr_core.models.gpr import GPR
+from gpr_core.models.states import ReadoutState
 from gpr_core.training.sequence_file import load_sequence
 
 Floats = npt.NDArray[np.float64]
@@ -220,11 +221,11 @@ def _read(
     key_B = day.column("request_key")[rows_B]
     batch = policy.store.prefix_batch(key_B, policy.max_tokens)
     state = policy.model.read(type(batch)(*(column.to(policy.device) for column in batch)))
-    eligible = torch.from_numpy(day.eligible_BA[rows_B][:, to_reference_A])
+    eligible = EligibleAds.of_mask(day.eligible_BA[rows_B][:, to_reference_A])
     requests = DecodeRequests(
         request_key_B=key_B,
         ts_B=day.column("ts")[rows_B],
-        eligible_BA=eligible.to(policy.device),
+        eligible=eligible.to(policy.device),
         shown_BA=day.shown_BA[rows_B][:, to_reference_A],
     )
     return requests, state
@@ -259,7 +260,7 @@ def _pool_scores(
     row_C = torch.from_numpy(row).to(policy.device)
     rank_C = torch.from_numpy(pool_BP[row, place]).to(policy.device)
     leaf_U, inverse_C = torch.unique(
-        row_C * trie.num_nodes + trie.leaf_A[rank_C], return_inverse=True
+        row_C * trie.num_nodes + trie.leaf_of(rank_C), return_inverse=True
     )
     logp_U = _mixture_logp(policy, state, requests, leaf_U)
     values = predict_values(
@@ -282,12 +283,12 @@ def _mixture_logp(
     weight_J = policy.model.head_weights_J
     num_heads = weight_J.numel()
     row_U, leaf = leaf_U // trie.num_nodes, leaf_U % trie.num_nodes
-    path_UL = trie.path_AL[trie.first_N[leaf]].to(torch.int64)
+    path_UL = trie.paths_of(trie.interval(leaf)[0])
     found = path_log_probs(
         policy.model,
         state,
         trie,
-        legal_nodes(trie, requests.eligible_BA),
+        requests.eligible,
         row_U.repeat_interleave(num_heads),
         torch.arange(num_heads, device=leaf_U.device).repeat(leaf_U.numel()),
         path_UL.repeat_interleave(num_heads, dim=0),

@@ -55,8 +55,8 @@ class TrainLegality:
         """
         is_active_V = (ad_table.status_V == AdStatus.ACTIVE) & (ad_table.start_V < ad_table.stop_V)
         rank_V = torch.from_numpy(ad_table.rank_V[is_active_V])
-        path_VL = trie.path_AL.cpu()[rank_V]
-        nodes_VL = trie.to("cpu").nodes_of_paths(path_VL).numpy()
+        on_cpu = trie.to("cpu")
+        nodes_VL = on_cpu.nodes_of_paths(on_cpu.paths_of(rank_V)).numpy()
         nodes_VL1 = np.column_stack([np.zeros(len(nodes_VL), dtype=np.int64), nodes_VL])
         width = nodes_VL1.shape[1]
         node, start, stop = _join_intervals(
@@ -69,11 +69,10 @@ class TrainLegality:
         shape = (trie.num_nodes, int(count_N.max(initial=1)))
         start_NI, stop_NI = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
         start_NI[node, place], stop_NI[node, place] = start, stop
-        device = trie.first_N.device
         return TrainLegality(
             trie=trie,
-            start_NI=torch.from_numpy(start_NI).to(device),
-            stop_NI=torch.from_numpy(stop_NI).to(device),
+            start_NI=torch.from_numpy(start_NI).to(trie.device),
+            stop_NI=torch.from_numpy(stop_NI).to(trie.device),
         )
 
     def is_legal(self, nodes: Tensor, ts: Tensor) -> Tensor:

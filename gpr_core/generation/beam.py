@@ -2,7 +2,8 @@
 
 All beams of a batch lie in flat rows sorted by (request, head, node). A beam only ever enters a
 node with an eligible ad below it, so that none dies.
-Letters: B requests, J heads, L levels, P codes so far, V codes, M flat beams, C flat children.
+Letters: B requests, J heads, L levels, P codes so far, V codes, M flat beams, C flat children,
+D flat children that survive.
 """
 
 from typing import Any, NamedTuple
@@ -10,6 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from gpr_core.catalog.eligible_ads import EligibleAds
+from gpr_core.catalog.legality import legal_children
 from gpr_core.catalog.trie import Trie
 from gpr_core.generation.ordering import rank_in_group
 from gpr_core.generation.protocols import Policy
@@ -69,18 +72,18 @@ class Extensions(NamedTuple):
     legal_count_M: Tensor
 
 
-def enter_root(legal_BN: Tensor, rows_B: Tensor, num_heads: int) -> Beams:
+def enter_root(eligible: EligibleAds, rows_B: Tensor, num_heads: int) -> Beams:
     """Place one beam per head at the root of every request that has an eligible ad.
 
     Args:
-        legal_BN: [B, N] bool.
+        eligible: Ads that may serve each request.
         rows_B: [.] int64, requests to serve, ascending.
         num_heads: Heads J.
 
     Returns:
         Beams without codes.
     """
-    rows = rows_B[legal_BN[rows_B, 0]]
+    rows = rows_B[eligible.totals()[rows_B] > 0]
     row_M = rows.repeat_interleave(num_heads)
     head_M = torch.arange(num_heads, device=rows.device).repeat(rows.numel())
     empty = torch.zeros((row_M.numel(), 0), device=rows.device)
@@ -97,51 +100,51 @@ def enter_root(legal_BN: Tensor, rows_B: Tensor, num_heads: int) -> Beams:
     )
 
 
-def extend(policy: Policy, state: Any, trie: Trie, legal_BN: Tensor, beams: Beams) -> Extensions:
+def extend(
+    policy: Policy, prefixes: Any, trie: Trie, eligible: EligibleAds, beams: Beams
+) -> Extensions:
     """Score all legal extensions of beams.
 
     Args:
         policy: Proposes codes.
-        state: Its state; row r belongs to request r.
+        prefixes: What it knows of the beams, row by row.
         trie: The catalog's tree.
-        legal_BN: [B, N] bool.
+        eligible: Ads that may serve each request.
         beams: Prefixes of one length P.
 
     Returns:
         The legal extensions.
     """
-    logits_MV = policy.child_logits(state, beams.row_M, beams.head_M, beams.code_MP)
-    found = trie.expand(beams.node_M)
-    is_legal_C = legal_BN[beams.row_M[found.row_C], found.node_C]
-    beam_C, code_C = found.row_C[is_legal_C], found.code_C[is_legal_C]
+    logits_MV = policy.child_logits(prefixes)
+    found = legal_children(trie, eligible, beams.row_M, beams.node_M)
     legal_MV = torch.zeros(logits_MV.shape, dtype=torch.bool, device=logits_MV.device)
-    legal_MV[beam_C, code_C] = True
+    legal_MV[found.row_C, found.code_C] = True
     logp_MV = masked_log_softmax(logits_MV, legal_MV)
     return Extensions(
-        beam_C=beam_C,
-        code_C=code_C,
-        node_C=found.node_C[is_legal_C],
-        logp_C=logp_MV[beam_C, code_C],
-        legal_count_M=legal_MV.sum(1),
+        beam_C=found.row_C,
+        code_C=found.code_C,
+        node_C=found.node_C,
+        logp_C=logp_MV[found.row_C, found.code_C],
+        legal_count_M=torch.bincount(found.row_C, minlength=beams.row_M.numel()),
     )
 
 
 def advance(
-    beams: Beams, extensions: Extensions, keep_C: Tensor, draw_C: Tensor, value_C: Tensor
+    beams: Beams, extensions: Extensions, kept_D: Tensor, draw_C: Tensor, value_C: Tensor
 ) -> Beams:
     """Replace beams by the extensions that survived.
 
     Args:
         beams: Beams that were extended.
         extensions: Their extensions.
-        keep_C: [C] bool.
+        kept_D: [D] int64, positions of the survivors among the extensions, ascending.
         draw_C: [C] perturbed log-probabilities.
         value_C: [C] values of the extended prefixes.
 
     Returns:
         Beams that are one code longer.
     """
-    parent = extensions.beam_C[keep_C]
+    parent = extensions.beam_C[kept_D]
 
     def grow(column_MP: Tensor, last_C: Tensor) -> Tensor:
         return torch.cat([column_MP[parent], last_C.unsqueeze(1)], dim=1)
@@ -149,12 +152,12 @@ def advance(
     return Beams(
         row_M=beams.row_M[parent],
         head_M=beams.head_M[parent],
-        node_M=extensions.node_C[keep_C],
-        code_MP=grow(beams.code_MP, extensions.code_C[keep_C]),
-        logp_MP=grow(beams.logp_MP, extensions.logp_C[keep_C]),
+        node_M=extensions.node_C[kept_D],
+        code_MP=grow(beams.code_MP, extensions.code_C[kept_D]),
+        logp_MP=grow(beams.logp_MP, extensions.logp_C[kept_D]),
         legal_count_MP=grow(beams.legal_count_MP, extensions.legal_count_M[parent]),
-        draw_M=draw_C[keep_C],
-        value_M=value_C[keep_C],
+        draw_M=draw_C[kept_D],
+        value_M=value_C[kept_D],
     )
 
 
@@ -168,6 +171,6 @@ def best_of_group(group_C: Tensor, score_C: Tensor, logp_C: Tensor, width: int) 
         width: Extensions to keep per group.
 
     Returns:
-        [C] bool.
+        [D] int64, positions of those kept, ascending.
     """
-    return rank_in_group(group_C, score_C, logp_C) < width
+    return (rank_in_group(group_C, score_C, logp_C) < width).nonzero()[:, 0]

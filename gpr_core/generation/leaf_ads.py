@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gpr_core.catalog.ads import AdTable
+from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.catalog.trie import Trie
 from gpr_core.generation.beam import Beams
 from gpr_core.generation.config import BeamConfig
@@ -36,13 +37,13 @@ class AdValues(NamedTuple):
 
 
 def eligible_ads_below(
-    trie: Trie, eligible_BA: Tensor, row_M: Tensor, node_M: Tensor
+    trie: Trie, eligible: EligibleAds, row_M: Tensor, node_M: Tensor
 ) -> tuple[Tensor, Tensor]:
     """List the distinct (request, ad) pairs below nodes.
 
     Args:
         trie: The catalog's tree.
-        eligible_BA: [B, A] bool.
+        eligible: Ads that may serve each request.
         row_M: [M] int64, request of each node.
         node_M: [M] int64.
 
@@ -51,9 +52,9 @@ def eligible_ads_below(
     """
     entry_M = torch.unique(row_M * trie.num_nodes + node_M)
     row_M, node_M = entry_M // trie.num_nodes, entry_M % trie.num_nodes
-    owner_C, rank_C = expand_intervals(trie.first_N[node_M], trie.end_N[node_M])
+    owner_C, rank_C = expand_intervals(*trie.interval(node_M))
     row_C = row_M[owner_C]
-    may_serve_C = eligible_BA[row_C, rank_C]
+    may_serve_C = eligible.contains(row_C, rank_C)
     return row_C[may_serve_C], rank_C[may_serve_C]
 
 
@@ -107,7 +108,7 @@ def standardized_leaf_values(
     Returns:
         [C] float64.
     """
-    pair_M = values.row_M * trie.num_nodes + trie.leaf_A[values.rank_M]
+    pair_M = values.row_M * trie.num_nodes + trie.leaf_of(values.rank_M)
     # Ranks ascend with their leaf, so that pairs of one leaf are neighbors.
     leaf_U, owner_M = torch.unique_consecutive(pair_M, return_inverse=True)
     lowest_U = torch.full((leaf_U.numel(),), float("-inf"), dtype=torch.float64)
@@ -202,7 +203,7 @@ def _offers_of_paths(
 ) -> _Offers:
     """Take the best ads of each leaf."""
     path_M = paths.row_M * trie.num_nodes + paths.node_M
-    pair_C = values.row_M * trie.num_nodes + trie.leaf_A[values.rank_M]
+    pair_C = values.row_M * trie.num_nodes + trie.leaf_of(values.rank_M)
     owner_C = torch.searchsorted(path_M, pair_C).clamp(max=path_M.numel() - 1)
     survived = (path_M[owner_C] == pair_C).nonzero().squeeze(1)
     in_leaf = rank_in_group(owner_C[survived], values.final_value_M[survived])
@@ -229,9 +230,10 @@ def _cut_lists(
     """Choose the offers that enter the lists, advertisers capped; returns their positions."""
     kept = torch.arange(offers.row_C.numel(), device=offers.row_C.device)
     if config.advertiser_cap:
-        _, advertiser_A = np.unique(ad_table.advertiser_key_A, return_inverse=True)
-        advertiser_C = torch.from_numpy(advertiser_A).to(kept.device)[offers.rank_C]
-        order_C = rank_in_group(offers.row_C * trie.num_ads + advertiser_C, *chosen_by)
+        key_C = ad_table.advertiser_key_A[offers.rank_C.cpu().numpy()]
+        _, advertiser_C = np.unique(key_C, return_inverse=True)
+        group_C = offers.row_C * trie.num_ads + torch.from_numpy(advertiser_C).to(kept.device)
+        order_C = rank_in_group(group_C, *chosen_by)
         kept = kept[order_C < config.advertiser_cap]
     place = rank_in_group(offers.row_C[kept], *(key[kept] for key in chosen_by))
     return kept[place < config.num_candidates]
@@ -250,7 +252,7 @@ def _predict_chunk(
     row, rank = (index.cpu().numpy() for index in pairs)
     ts = requests.ts_B[row]
     features = torch.from_numpy(ad_table.features_at(ts, rank)).to(pairs[0].device)
-    paths = trie.path_AL[pairs[1]].to(torch.int64)
+    paths = trie.paths_of(pairs[1])
     outcome = valuer.item_values(state, pairs[0], paths, features)
     p_ctr, p_cvr, p_neg = (
         value.double().cpu().numpy()

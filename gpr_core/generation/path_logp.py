@@ -2,7 +2,7 @@
 
 The importance ratio of a candidate is 1 before the first update only if head, legal sets and
 softmax are those of the rollout. This module therefore extends prefixes exactly as the beam does.
-Letters: B requests, N trie nodes, L levels, M flat candidates, U distinct prefixes.
+Letters: L levels, V codes, M flat candidates, U distinct prefixes.
 """
 
 from typing import Any, NamedTuple
@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gpr_core.catalog.legality import legal_children
+from gpr_core.catalog.eligible_ads import EligibleAds
+from gpr_core.catalog.legality import legal_codes
 from gpr_core.catalog.trie import Trie
 from gpr_core.generation.protocols import Policy
 from gpr_core.objectives.masked_softmax import masked_log_softmax
@@ -87,7 +88,7 @@ def path_log_probs(
     policy: Policy,
     state: Any,
     trie: Trie,
-    legal_BN: Tensor,
+    eligible: EligibleAds,
     row_M: Tensor,
     head_M: Tensor,
     path_ML: Tensor,
@@ -100,7 +101,7 @@ def path_log_probs(
         policy: The policy; gradients flow into it.
         state: What `policy.read` returned; row r belongs to request r.
         trie: The catalog's tree.
-        legal_BN: [B, N] bool, legal nodes of each request.
+        eligible: Ads that may serve each request.
         row_M: [M] int64 request of each candidate.
         head_M: [M] int64 head that proposed it.
         path_ML: [M, L] int64 codes.
@@ -116,13 +117,17 @@ def path_log_probs(
     """
     node_ML = prefix_nodes(trie, path_ML)
     logps, counts = [], []
+    shared = distinct_prefixes(row_M, head_M, node_ML[:, 0])
+    prefixes = policy.begin(state, row_M[shared.first_U], head_M[shared.first_U])
     for level in range(trie.num_levels):
-        shared = distinct_prefixes(row_M, head_M, node_ML[:, level])
+        if level:
+            parents_M = shared.inverse_M
+            shared = distinct_prefixes(row_M, head_M, node_ML[:, level])
+            last_M = path_ML[:, level - 1]
+            prefixes = policy.extend(prefixes, parents_M[shared.first_U], last_M[shared.first_U])
         first_U = shared.first_U
-        logits_UV = policy.child_logits(
-            state, row_M[first_U], head_M[first_U], path_ML[first_U, :level]
-        )
-        legal_UV = legal_children(trie, legal_BN, row_M[first_U], node_ML[first_U, level])
+        logits_UV = policy.child_logits(prefixes)
+        legal_UV = legal_codes(trie, eligible, row_M[first_U], node_ML[first_U, level])
         legal_UV = legal_UV[:, : logits_UV.shape[1]]
         logp_UV = masked_log_softmax(logits_UV, legal_UV)
         logps.append(logp_UV[shared.inverse_M, path_ML[:, level]])

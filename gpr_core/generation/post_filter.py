@@ -6,9 +6,10 @@ that part of its beams is wasted. It exists for comparison only.
 
 from typing import Any
 
-import torch
+import numpy as np
 
 from gpr_core.catalog.ads import AdTable
+from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.catalog.trie import Trie
 from gpr_core.generation.config import BeamConfig
 from gpr_core.generation.ordering import rank_in_group
@@ -42,9 +43,11 @@ def decode_then_filter(
     Source:
         Specification 5.2 (baseline at matched decode cost).
     """
-    everything = torch.ones_like(requests.eligible_BA)
+    eligible = requests.eligible
+    everything = EligibleAds.of_mask(np.ones((eligible.num_requests, trie.num_ads), np.bool_))
+    everything = everything.to(trie.device)
     found = decode(
-        policy, valuer, state, requests._replace(eligible_BA=everything), trie, ad_table, config
+        policy, valuer, state, requests._replace(eligible=everything), trie, ad_table, config
     )
-    kept = found.select(requests.eligible_BA[found.row_M, found.rank_M])
+    kept = found.select(eligible.contains(found.row_M, found.rank_M))
     return kept._replace(position_M=rank_in_group(kept.row_M))

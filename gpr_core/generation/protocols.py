@@ -11,6 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gpr_core.catalog.eligible_ads import EligibleAds
+
 
 class ItemProbabilities(Protocol):
     """Predicted outcomes of flat (request, ad) pairs.
@@ -48,14 +50,35 @@ class Policy(Protocol):
             State; opaque to generation.
         """
 
-    def child_logits(self, state: Any, rows_N: Tensor, heads_N: Tensor, codes_NP: Tensor) -> Tensor:
-        """Score the next codes of prefixes.
+    def begin(self, state: Any, rows_N: Tensor, heads_N: Tensor) -> Any:
+        """Start paths.
 
         Args:
             state: What `read` returned.
             rows_N: [N] int64 row of the state.
             heads_N: [N] int64 head.
-            codes_NP: [N, P] int64 codes chosen so far, P in [0, L).
+
+        Returns:
+            N empty prefixes; opaque to generation.
+        """
+
+    def extend(self, prefixes: Any, parents_N: Tensor, codes_N: Tensor) -> Any:
+        """Choose the next code of prefixes.
+
+        Args:
+            prefixes: M prefixes of one length P.
+            parents_N: [N] int64 in 0..M - 1, prefix that is extended; one may be extended by many.
+            codes_N: [N] int64 codes of level P.
+
+        Returns:
+            N prefixes of P + 1 codes; those given stay as they are.
+        """
+
+    def child_logits(self, prefixes: Any) -> Tensor:
+        """Score the next codes of prefixes.
+
+        Args:
+            prefixes: N prefixes of P < L codes.
 
         Returns:
             [N, V_P] raw logits of the codes of level P.
@@ -107,14 +130,14 @@ class DecodeRequests(NamedTuple):
     Attributes:
         request_key_B: [B] int64; names the random draws of mode gumbel.
         ts_B: [B] int64, epoch ms.
-        eligible_BA: [B, A] bool, exact eligibility of every ad.
+        eligible: The ads that may serve each request, exactly.
         shown_BA: [B, A] earlier impressions of the ad to the user, for the fatigue target; None
             for none.
     """
 
     request_key_B: npt.NDArray[np.int64]
     ts_B: npt.NDArray[np.int64]
-    eligible_BA: Tensor
+    eligible: EligibleAds
     shown_BA: npt.NDArray[np.int64] | None = None
 
 

@@ -5,18 +5,18 @@ prefixes by their value, and the score of an extension carries a bonus for the v
 Every emitted ad exists, is eligible for its request and occurs once; a request with fewer eligible
 ads gets a shorter list. Nothing here loops over requests, beams or nodes.
 
-Letters: B requests, A ads by rank, J heads, L levels, N trie nodes, M flat beams, C flat children.
+Letters: B requests, A ads by rank, J heads, L levels, M flat beams, C flat children, D flat
+children that survive.
 Source: specification 5.2 (the paper describes value guidance and gives no algorithm).
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from gpr_core.catalog.ads import AdTable
-from gpr_core.catalog.legality import legal_nodes
 from gpr_core.catalog.trie import Trie
 from gpr_core.generation.beam import (
     Beams,
@@ -78,13 +78,14 @@ def decode(
     Raises:
         ShapeError: If requests, state and catalog do not fit each other.
     """
-    num_requests, num_ads = requests.eligible_BA.shape
-    if num_ads != trie.num_ads or not len(requests.ts_B) == num_requests == len(
+    eligible = requests.eligible
+    num_requests = eligible.num_requests
+    if eligible.num_ads != trie.num_ads or not len(requests.ts_B) == num_requests == len(
         requests.request_key_B
     ):
         raise ShapeError(
-            f"eligibility is {num_requests} x {num_ads}, the catalog has {trie.num_ads} ads and "
-            f"there are {len(requests.ts_B)} times",
+            f"eligibility is {num_requests} x {eligible.num_ads}, the catalog has {trie.num_ads} "
+            f"ads and there are {len(requests.ts_B)} times",
             where="decode",
             fix="compute eligibility with the same catalog and requests",
         )
@@ -97,13 +98,19 @@ def decode(
         ad_table=ad_table,
         config=config,
         seed=seed,
-        legal_BN=legal_nodes(trie, requests.eligible_BA),
     )
-    eligible_B = requests.eligible_BA.sum(1)
-    is_small_B = eligible_B <= config.exhaustive_factor * config.num_candidates
-    rows_B = torch.arange(num_requests, device=eligible_B.device)
+    is_small_B = eligible.totals() <= config.exhaustive_factor * config.num_candidates
+    rows_B = torch.arange(num_requests, device=is_small_B.device)
     exhaustive = search.run(rows_B[is_small_B], exhaustive=True)
     return concat_candidates([exhaustive, search.run(rows_B[~is_small_B], exhaustive=False)])
+
+
+class _Choice(NamedTuple):
+    """What survives a level: positions among the extensions, and the numbers of all of them."""
+
+    kept_D: Tensor
+    draw_C: Tensor
+    value_C: Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +125,6 @@ class _Search:
     ad_table: AdTable
     config: BeamConfig
     seed: int
-    legal_BN: Tensor
 
     @property
     def num_heads(self) -> int:
@@ -127,9 +133,10 @@ class _Search:
 
     def run(self, rows_B: Tensor, *, exhaustive: bool) -> Candidates:
         """Serve some of the requests; exhaustively means no legal path is ever cut."""
-        beams = enter_root(self.legal_BN, rows_B, self.num_heads)
+        beams = enter_root(self.requests.eligible, rows_B, self.num_heads)
         if not beams.row_M.numel():
             return _no_candidates(self.trie)
+        prefixes = self.policy.begin(self.state, beams.row_M, beams.head_M)
         if self.config.mode == "gumbel":
             beams = self._with_root_draws(beams)
         values = None
@@ -138,7 +145,12 @@ class _Search:
             needs_value = not exhaustive and self.config.bonus(level) > 0
             if is_last and needs_value:
                 values = self._ad_values(beams)
-            beams = self._step(beams, level, values, exhaustive=exhaustive)
+            found = extend(self.policy, prefixes, self.trie, self.requests.eligible, beams)
+            step = self._choose(beams, found, level, values, exhaustive=exhaustive)
+            beams = advance(beams, found, *step)
+            if not is_last:
+                parent, code = found.beam_C[step.kept_D], found.code_C[step.kept_D]
+                prefixes = self.policy.extend(prefixes, parent, code)
         paths, score_M = unite_heads(
             beams,
             self.policy.head_weights_J,
@@ -148,30 +160,31 @@ class _Search:
         values = values if values is not None else self._ad_values(paths)
         return emit(paths, score_M, values, self.trie, self.ad_table, self.config)
 
-    def _step(
-        self, beams: Beams, level: int, values: AdValues | None, *, exhaustive: bool
-    ) -> Beams:
-        """Extend all beams by one code and cut the level."""
+    def _choose(
+        self,
+        beams: Beams,
+        found: Extensions,
+        level: int,
+        values: AdValues | None,
+        *,
+        exhaustive: bool,
+    ) -> "_Choice":
+        """Cut the extensions of a level to its width."""
         config = self.config
-        found = extend(self.policy, self.state, self.trie, self.legal_BN, beams)
         logp_C = beams.logp_MP.to(torch.float64).sum(1)[found.beam_C] + found.logp_C
-        group_C = self._group(beams)[found.beam_C]
         draw_C = torch.zeros_like(logp_C)
         if config.mode == "gumbel":
             draw_C = self._draws(beams, found, logp_C)
-        value_C = torch.zeros_like(logp_C)
-        if not exhaustive:
-            value_C = self._child_values(beams, found, level, values)
-        keep_C = torch.ones_like(found.code_C, dtype=torch.bool)
-        if not exhaustive:
-            score_C = draw_C if config.mode == "gumbel" else logp_C
-            score_C = score_C + config.bonus(level) * value_C
-            kept = self._shares(beams, found, score_C, logp_C, config.width(level))
-            inside_C = best_of_group(
-                group_C[kept], score_C[kept], logp_C[kept], config.width(level)
-            )
-            keep_C = torch.zeros_like(keep_C).index_fill(0, kept[inside_C], True)
-        return advance(beams, found, keep_C, draw_C, value_C)
+        if exhaustive:
+            everything = torch.arange(logp_C.numel(), device=logp_C.device)
+            return _Choice(everything, draw_C, torch.zeros_like(logp_C))
+        value_C = self._child_values(beams, found, level, values)
+        score_C = draw_C if config.mode == "gumbel" else logp_C
+        score_C = score_C + config.bonus(level) * value_C
+        shared = self._shares(beams, found, score_C, logp_C, config.width(level))
+        group_C = self._group(beams)[found.beam_C]
+        best = best_of_group(group_C[shared], score_C[shared], logp_C[shared], config.width(level))
+        return _Choice(shared[best], draw_C, value_C)
 
     def _group(self, beams: Beams) -> Tensor:
         """Number what shares the width of a level: a head of a request, or, in a sample, all."""
@@ -221,7 +234,7 @@ class _Search:
 
     def _ad_values(self, beams: Beams) -> AdValues:
         """Predict the value of all eligible ads below beams."""
-        pairs = eligible_ads_below(self.trie, self.requests.eligible_BA, beams.row_M, beams.node_M)
+        pairs = eligible_ads_below(self.trie, self.requests.eligible, beams.row_M, beams.node_M)
         return predict_values(
             self.valuer, self.state, self.requests, self.ad_table, self.trie, pairs
         )
@@ -248,7 +261,7 @@ class _Search:
 
 def _no_candidates(trie: Trie) -> Candidates:
     """Make an empty result."""
-    device = trie.ad_key_A.device
+    device = trie.device
     none = torch.zeros(0, dtype=torch.int64, device=device)
     by_level = torch.zeros((0, trie.num_levels), dtype=torch.int64, device=device)
     return Candidates(

@@ -50,18 +50,22 @@ class DecoderStart(NamedTuple):
     lazy_XPD: Tensor | None
 
 
-class _Level(NamedTuple):
-    """Distinct prefixes of one length.
+class Prefixes(NamedTuple):
+    """Prefixes of one length, with what a next code needs of them.
 
     Attributes:
-        row_U: [U] int64, readout of each.
-        node_U: [U] int64, readout and head of each, readout * J + head.
+        row_N: [N] int64, readout of each.
+        root_N: [N] int64, readout and head of each, readout * J + head.
         past: Per layer, keys and values of all its positions.
+        hidden_ND: [N, D] float, hidden states; they predict the next code.
+        length: P, number of codes.
     """
 
-    row_U: Tensor
-    node_U: Tensor
+    row_N: Tensor
+    root_N: Tensor
     past: tuple[KeyValue, ...]
+    hidden_ND: Tensor
+    length: int
 
 
 class CodeDecoder(nn.Module):
@@ -146,6 +150,71 @@ class CodeDecoder(nn.Module):
             return start
         return start._replace(lazy_XPD=self._run_lazy_layers(start, bos_MJD + self.head_JD))
 
+    def begin(self, start: DecoderStart, rows_N: Tensor, heads_N: Tensor) -> Prefixes:
+        """Start paths.
+
+        Args:
+            start: What the prefixes share.
+            rows_N: [N] int64, readout of each.
+            heads_N: [N] int64, head of each.
+
+        Returns:
+            Empty prefixes.
+        """
+        root_N = rows_N * self.num_heads + heads_N
+        past = tuple(
+            KeyValue(
+                *(
+                    torch.cat([shared_M.index_select(0, rows_N), bos_X[root_N]], dim=2)
+                    for shared_M, bos_X in zip(shared, bos, strict=True)
+                )
+            )
+            for shared, bos in zip(start.shared, start.bos, strict=True)
+        )
+        return Prefixes(rows_N, root_N, past, start.hidden_XD.index_select(0, root_N), 0)
+
+    def extend(
+        self,
+        start: DecoderStart,
+        prefixes: Prefixes,
+        parents_N: Tensor,
+        codes_N: Tensor,
+        codes: CodeEmbedding,
+    ) -> Prefixes:
+        """Run one more code.
+
+        Args:
+            start: What the prefixes share.
+            prefixes: M prefixes of P < L - 1 codes.
+            parents_N: [N] int64, prefix that each code extends.
+            codes_N: [N] int64, codes of level P.
+            codes: Code tables.
+
+        Returns:
+            N prefixes of P + 1 codes.
+        """
+        row_N = prefixes.row_N.index_select(0, parents_N)
+        root_N = prefixes.root_N.index_select(0, parents_N)
+        code_ND = codes.level(prefixes.length).index_select(0, codes_N)
+        if start.lazy_XPD is None:
+            x_ND = code_ND + self.level_PD[prefixes.length]
+        else:
+            x_ND = self._mix(start.lazy_XPD[root_N, prefixes.length], code_ND)
+        x_NPD = x_ND[:, None]
+        access = self._access(start, row_N)
+        # No later position looks at what the lazy layers would have made of a code.
+        pasts = list(prefixes.past[: self.num_lazy])
+        for idx, layer in enumerate(self.decoder.layers[self.num_lazy :], start=self.num_lazy):
+            past = KeyValue(*(part.index_select(0, parents_N) for part in prefixes.past[idx]))
+            everything = torch.ones(
+                1, past.key_NHSE.shape[2] + 1, dtype=torch.bool, device=x_NPD.device
+            )
+            x_NPD, seen = layer(
+                x_NPD, mask_PS=everything, past=past, memory=start.memory[idx], access=access
+            )
+            pasts.append(seen)
+        return Prefixes(row_N, root_N, tuple(pasts), x_NPD[:, 0], prefixes.length + 1)
+
     def hidden(
         self,
         start: DecoderStart,
@@ -154,7 +223,7 @@ class CodeDecoder(nn.Module):
         codes_NP: Tensor,
         codes: CodeEmbedding,
     ) -> list[Tensor]:
-        """Run the codes of prefixes; equal prefixes of one readout and head are run once.
+        """Run whole paths; equal prefixes of one readout and head are run once.
 
         Args:
             start: What the prefixes share.
@@ -167,22 +236,15 @@ class CodeDecoder(nn.Module):
             P + 1 tensors [N, D] float, hidden states; tensor p predicts level p + 1.
         """
         node_N = rows_N * self.num_heads + heads_N
-        found = [start.hidden_XD.index_select(0, node_N)]
-        level = self._roots(start)
+        prefixes = self._roots(start)
+        found = [prefixes.hidden_ND.index_select(0, node_N)]
         for position in range(codes_NP.shape[1]):
             size = codes.codebook_sizes[position]
             child_U, node_N = torch.unique(
                 node_N * size + codes_NP[:, position], return_inverse=True
             )
-            code_UD = codes.level(position).index_select(0, child_U % size)
-            parent_U = child_U // size
-            if start.lazy_XPD is None:
-                x_UD = code_UD + self.level_PD[position]
-            else:
-                root_U = level.node_U.index_select(0, parent_U)
-                x_UD = self._mix(start.lazy_XPD[root_U, position], code_UD)
-            level, hidden_UD = self._descend(start, level, parent_U, x_UD[:, None])
-            found.append(hidden_UD.index_select(0, node_N))
+            prefixes = self.extend(start, prefixes, child_U // size, child_U % size, codes)
+            found.append(prefixes.hidden_ND.index_select(0, node_N))
         return found
 
     def logits(self, hidden_ND: Tensor, heads_N: Tensor, table_VD: Tensor) -> Tensor:
@@ -236,27 +298,17 @@ class CodeDecoder(nn.Module):
             losses.append(F.cross_entropy(logits_XV, target_XL[:, position + 1], reduction="sum"))
         return torch.stack(losses).mean() / len(ok_MJ)
 
-    def _roots(self, start: DecoderStart) -> "_Level":
-        """Make the level of empty prefixes: one node per readout and head."""
-        num_rows = len(start.row_batch_M)
-        row_X = torch.arange(num_rows, device=start.row_batch_M.device)
-        row_X = row_X.repeat_interleave(self.num_heads)
-        node_X = torch.arange(len(row_X), device=row_X.device)
-        past = tuple(
-            KeyValue(
-                *(
-                    torch.cat([shared_M.index_select(0, row_X), bos_X], dim=2)
-                    for shared_M, bos_X in zip(shared, bos, strict=True)
-                )
-            )
-            for shared, bos in zip(start.shared, start.bos, strict=True)
+    def _roots(self, start: DecoderStart) -> Prefixes:
+        """Start a path for every readout and head."""
+        root_X = torch.arange(
+            len(start.row_batch_M) * self.num_heads, device=start.row_batch_M.device
         )
-        return _Level(row_X, node_X, past)
+        return self.begin(start, root_X // self.num_heads, root_X % self.num_heads)
 
     def _run_lazy_layers(self, start: DecoderStart, bos_MJD: Tensor) -> Tensor:
         """Run the first layers for the later levels, without any code: [M * J, L - 1, D]."""
         roots = self._roots(start)
-        access = self._access(start, roots.row_U)
+        access = self._access(start, roots.row_N)
         x_XPD = bos_MJD.flatten(0, 1)[:, None] + self.level_PD
         levels, seen = len(self.level_PD), roots.past[0].key_NHSE.shape[2]
         before_PS = torch.ones(levels, seen, dtype=torch.bool, device=x_XPD.device)
@@ -271,39 +323,19 @@ class CodeDecoder(nn.Module):
             )
         return x_XPD
 
-    def _mix(self, lazy_UD: Tensor, code_UD: Tensor) -> Tensor:
+    def _mix(self, lazy_ND: Tensor, code_ND: Tensor) -> Tensor:
         """Mix the code chosen last into a state that knows none."""
-        both_UX = torch.cat([lazy_UD * self.mix_code(code_UD), code_UD], dim=1)
-        mixed_UD: Tensor = self.mix_both(both_UX)
-        return mixed_UD
+        both_NX = torch.cat([lazy_ND * self.mix_code(code_ND), code_ND], dim=1)
+        mixed_ND: Tensor = self.mix_both(both_NX)
+        return mixed_ND
 
-    def _access(self, start: DecoderStart, row_U: Tensor) -> MemoryAccess:
+    def _access(self, start: DecoderStart, row_N: Tensor) -> MemoryAccess:
         """Say what the memory of each readout is, once per row."""
         return access_memory(
-            start.row_batch_M.index_select(0, row_U),
-            start.visible_MT.index_select(0, row_U),
+            start.row_batch_M.index_select(0, row_N),
+            start.visible_MT.index_select(0, row_N),
             start.num_users,
         )
-
-    def _descend(
-        self, start: DecoderStart, parents: "_Level", parent_U: Tensor, x_UPD: Tensor
-    ) -> tuple["_Level", Tensor]:
-        """Run one more code: the level of the children, and their hidden states [U, D]."""
-        row_U = parents.row_U.index_select(0, parent_U)
-        access = self._access(start, row_U)
-        # No later position looks at what the lazy layers would have made of a code.
-        pasts = list(parents.past[: self.num_lazy])
-        for idx, layer in enumerate(self.decoder.layers[self.num_lazy :], start=self.num_lazy):
-            past = KeyValue(*(part.index_select(0, parent_U) for part in parents.past[idx]))
-            everything = torch.ones(
-                1, past.key_NHSE.shape[2] + 1, dtype=torch.bool, device=x_UPD.device
-            )
-            x_UPD, seen = layer(
-                x_UPD, mask_PS=everything, past=past, memory=start.memory[idx], access=access
-            )
-            pasts.append(seen)
-        node_U = parents.node_U.index_select(0, parent_U)
-        return _Level(row_U, node_U, tuple(pasts)), x_UPD[:, 0]
 
     def _start_mask(self, num_shared: int, device: torch.device) -> Tensor:
         """Let shared positions see the past, and each bos the shared positions and itself."""

@@ -12,53 +12,27 @@ F ad features, X inputs of the evaluator.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from gpr_core.data.tables import TokenKind
 from gpr_core.features.batch import TimelineBatch
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.external_knowledge import ExternalKnowledge
-from gpr_core.models.history_copy import HistoryCopy, ShownAds
+from gpr_core.models.history_copy import HistoryCopy
 from gpr_core.models.hsd import HSD
 from gpr_core.models.hte import HTE, ItemValues
 from gpr_core.models.inputs import CodeEmbedding, TokenInputs
-from gpr_core.models.masks import (
-    bidirectional_peers,
-    causal_peers,
-    memory_mask,
-    segment_hybrid_peers,
-)
-from gpr_core.models.ptd import PTD, Intent
+from gpr_core.models.masks import memory_mask, peers_of
+from gpr_core.models.ptd import PTD
 from gpr_core.models.recursion import RecursiveHSD
 from gpr_core.models.refining import DiffusionRefining
 from gpr_core.models.relation import relate
 from gpr_core.models.routing import Routing
+from gpr_core.models.states import PathPrefixes, ReadoutState
 from gpr_core.models.token_aware import group_tokens
-from gpr_core.support.errors import LeakageError, ShapeError
+from gpr_core.support.errors import ShapeError
 from gpr_core.support.shapes import check_range, check_shape
-
-
-class ReadoutState(NamedTuple):
-    """What the model knows at each valid readout of a batch.
-
-    Attributes:
-        readout_MD: [M, D] float, intent embedding at the request, h.
-        intent: Thoughts, their sum c, refined token r, and the state for generation.
-        value_state_MX: [M, 3 * D] float, (h, c, r) without gradient: the input of all values.
-        row_batch_M: [M] int64, user of each readout.
-        routing: What the recursion router did with the tokens; None without one.
-        shown: Ads whose codes may be copied; None for a model that does not copy.
-    """
-
-    readout_MD: Tensor
-    intent: Intent
-    value_state_MX: Tensor
-    row_batch_M: Tensor
-    routing: Routing | None
-    shown: ShownAds | None
 
 
 class GPR(nn.Module):
@@ -212,7 +186,9 @@ class GPR(nn.Module):
         """
         _check_rows(rows_N, heads_N, paths_NL)
         check_shape("paths_NL", paths_NL, (None, self.num_levels))
-        hidden = self._hidden(state, rows_N, heads_N, paths_NL[:, :-1])
+        hidden = self.ptd.generate.hidden(
+            state.intent.start, rows_N, heads_N, paths_NL[:, :-1], self.codes
+        )
         return tuple(
             self._logits(state, hidden_ND, rows_N, heads_N, paths_NL[:, :level])
             for level, hidden_ND in enumerate(hidden)
@@ -253,27 +229,58 @@ class GPR(nn.Module):
         if isinstance(self.ptd.refine, DiffusionRefining):
             self.ptd.refine.noise_version.fill_(version)
 
-    def child_logits(
-        self, state: ReadoutState, rows_N: Tensor, heads_N: Tensor, codes_NP: Tensor
-    ) -> Tensor:
-        """Score the next code after prefixes.
+    def begin(self, state: ReadoutState, rows_N: Tensor, heads_N: Tensor) -> PathPrefixes:
+        """Start code paths.
 
         Args:
             state: From `read`.
-            rows_N: [N] int64, readout of each prefix.
+            rows_N: [N] int64, readout of each path.
             heads_N: [N] int64, head that generates it.
-            codes_NP: [N, P] int64, its codes, 0 <= P < L.
+
+        Returns:
+            Empty prefixes.
+
+        Raises:
+            ShapeError: If the arguments differ in N.
+        """
+        check_shape("heads_N", heads_N, tuple(rows_N.shape))
+        decoded = self.ptd.generate.begin(state.intent.start, rows_N, heads_N)
+        return PathPrefixes(state, heads_N, heads_N.new_zeros((len(heads_N), 0)), decoded)
+
+    def extend(self, prefixes: PathPrefixes, parents_N: Tensor, codes_N: Tensor) -> PathPrefixes:
+        """Choose the next code of prefixes; only that code is computed.
+
+        Args:
+            prefixes: M prefixes of P < L - 1 codes.
+            parents_N: [N] int64, prefix that each code extends.
+            codes_N: [N] int64, codes of level P.
+
+        Returns:
+            N prefixes of P + 1 codes.
+
+        Raises:
+            ShapeError: If the arguments differ in N or the path would be complete.
+        """
+        check_shape("codes_N", codes_N, tuple(parents_N.shape))
+        past_NP = prefixes.codes_NP.index_select(0, parents_N)
+        codes_NP = torch.cat([past_NP, codes_N[:, None]], dim=1)
+        self._check_length(codes_NP, self.num_levels - 1)
+        start = prefixes.state.intent.start
+        decoded = self.ptd.generate.extend(start, prefixes.decoded, parents_N, codes_N, self.codes)
+        heads_N = prefixes.heads_N.index_select(0, parents_N)
+        return PathPrefixes(prefixes.state, heads_N, codes_NP, decoded)
+
+    def child_logits(self, prefixes: PathPrefixes) -> Tensor:
+        """Score the next code after prefixes.
+
+        Args:
+            prefixes: N prefixes of P codes.
 
         Returns:
             [N, V of level P] float, raw logits.
-
-        Raises:
-            ShapeError: If the arguments differ in N or the prefix is complete.
         """
-        _check_rows(rows_N, heads_N, codes_NP)
-        self._check_length(codes_NP, self.num_levels - 1)
-        hidden = self._hidden(state, rows_N, heads_N, codes_NP)
-        return self._logits(state, hidden[-1], rows_N, heads_N, codes_NP)
+        state, heads_N, codes_NP, decoded = prefixes
+        return self._logits(state, decoded.hidden_ND, decoded.row_N, heads_N, codes_NP)
 
     def prefix_values(self, state: ReadoutState, rows_N: Tensor, codes_NP: Tensor) -> Tensor:
         """Value of states after P codes, the critic V of reinforcement learning.
@@ -338,34 +345,11 @@ class GPR(nn.Module):
     def _understand(self, batch: TimelineBatch) -> tuple[Tensor, Routing | None]:
         """Run inputs and HSD: [B, T, D] intent embeddings, and what the router did."""
         groups = group_tokens(batch.kind_BT)
-        peers_BT = self._peers(batch)
+        peers_BT = peers_of(self.config.mask, batch)
         relation = relate(batch.ts_BT, peers_BT, groups, self.config.max_distance)
         embedded_GD = self.inputs(batch, groups, self.codes)
         understood = self.hsd(embedded_GD, groups, relation)
         return understood if isinstance(self.hsd, RecursiveHSD) else (understood, None)
-
-    def _peers(self, batch: TimelineBatch) -> Tensor:
-        """Say which tokens see each other although one comes later, [B, T]."""
-        if self.config.mask == "segment_hybrid":
-            return segment_hybrid_peers(batch.kind_BT, batch.seg_BT)
-        if self.config.mask == "causal":
-            return causal_peers(batch.kind_BT)
-        last_B = (batch.kind_BT != TokenKind.PAD).sum(dim=1) - 1
-        # In a sequence where all see all, an earlier request would know what came after it.
-        if bool(((batch.readout_BR >= 0) & (batch.readout_BR != last_B[:, None])).any()):
-            raise LeakageError(
-                "a bidirectional model reads out a request that is not the last token",
-                where="TimelineBatch.readout_BR",
-                fix="set sequence.layout to prefix: one sequence per request",
-            )
-        return bidirectional_peers(batch.kind_BT)
-
-    def _hidden(
-        self, state: ReadoutState, rows_N: Tensor, heads_N: Tensor, codes_NP: Tensor
-    ) -> list[Tensor]:
-        """Hidden states before each next code of prefixes: P + 1 tensors [N, D]."""
-        start = state.intent.start
-        return self.ptd.generate.hidden(start, rows_N, heads_N, codes_NP, self.codes)
 
     def _logits(
         self,

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from gpr_core.data.tables import TokenKind
+from gpr_core.features.batch import TimelineBatch
+from gpr_core.support.errors import LeakageError
 
 
 def causal_mask(kind_BT: Tensor) -> Tensor:
@@ -138,3 +140,31 @@ def memory_mask(
     user_MT = past_MT & (kind_MT == TokenKind.USER)
     last_user_M = torch.where(user_MT, position_T, -1).amax(dim=1)
     return (past_MT & recent_MT) | (user_MT & (position_T[None, :] == last_user_M[:, None]))
+
+
+def peers_of(mask: str, batch: TimelineBatch) -> Tensor:
+    """Say which tokens see each other although one comes later.
+
+    Args:
+        mask: `segment_hybrid`, `causal` or `bidirectional`.
+        batch: Timelines.
+
+    Returns:
+        [B, T] int64, as `causal_peers`.
+
+    Raises:
+        LeakageError: If a bidirectional model is to read out what is not the last token.
+    """
+    if mask == "segment_hybrid":
+        return segment_hybrid_peers(batch.kind_BT, batch.seg_BT)
+    if mask == "causal":
+        return causal_peers(batch.kind_BT)
+    last_B = (batch.kind_BT != TokenKind.PAD).sum(dim=1) - 1
+    # In a sequence where all see all, an earlier request would know what came after it.
+    if bool(((batch.readout_BR >= 0) & (batch.readout_BR != last_B[:, None])).any()):
+        raise LeakageError(
+            "a bidirectional model reads out a request that is not the last token",
+            where="TimelineBatch.readout_BR",
+            fix="set sequence.layout to prefix: one sequence per request",
+        )
+    return bidirectional_peers(batch.kind_BT)

@@ -8,14 +8,18 @@ places of every training sequence and reads what comes before them.
 Letters: B users, T items of a sequence, M histories, L levels, A items, V codes, N rows, P codes.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.catalog.trie import Trie
 from gpr_core.data.tables import TokenKind
 from gpr_core.generation.beam import advance, best_of_group, enter_root, extend
 from gpr_core.generation.path_logp import prefix_nodes
+from gpr_core.models.code_decoder import Prefixes
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.hsd import HSD
 from gpr_core.models.inputs import CodeEmbedding
@@ -29,6 +33,18 @@ from gpr_core.sequential.sequences import Histories, Ints
 
 _BEAM_WIDTH = 30
 _PLACES_PER_SEQUENCE = 2
+
+
+class CodePrefixes(NamedTuple):
+    """Prefixes of one length.
+
+    Attributes:
+        state: What they start from.
+        decoded: What the decoder keeps of them.
+    """
+
+    state: Intent
+    decoded: Prefixes
 
 
 class EncoderDecoder(nn.Module):
@@ -92,15 +108,19 @@ class EncoderDecoder(nn.Module):
             [B, A] float32, log-probability of the paths that the beam found, -inf elsewhere.
         """
         state = self.read(torch.from_numpy(history.latest(self.max_items)))
-        legal_BN = torch.ones(len(history), self._trie.num_nodes, dtype=torch.bool)
-        beams = enter_root(legal_BN, torch.arange(len(history)), num_heads=1)
-        for _ in range(self._trie.num_levels):
-            found = extend(self, state, self._trie, legal_BN, beams)
+        everything = np.ones((len(history), self._trie.num_ads), dtype=np.bool_)
+        eligible = EligibleAds.of_mask(everything)
+        beams = enter_root(eligible, torch.arange(len(history)), num_heads=1)
+        prefixes = self.begin(state, beams.row_M, beams.head_M)
+        for level in range(self._trie.num_levels):
+            found = extend(self, prefixes, self._trie, eligible, beams)
             logp_C = beams.logp_MP.sum(dim=1)[found.beam_C] + found.logp_C
-            keep_C = best_of_group(beams.row_M[found.beam_C], logp_C, logp_C, _BEAM_WIDTH)
+            kept = best_of_group(beams.row_M[found.beam_C], logp_C, logp_C, _BEAM_WIDTH)
             nothing_C = torch.zeros_like(logp_C)
-            beams = advance(beams, found, keep_C, nothing_C, nothing_C)
-        rank_M = self._trie.first_N[beams.node_M]
+            beams = advance(beams, found, kept, nothing_C, nothing_C)
+            if level + 1 < self._trie.num_levels:
+                prefixes = self.extend(prefixes, found.beam_C[kept], found.code_C[kept])
+        rank_M, _ = self._trie.interval(beams.node_M)
         score_BA = np.full((len(history), self._trie.num_ads), -np.inf, dtype=np.float32)
         item_M = self._trie.ad_key_A[rank_M].numpy().astype(np.int64)
         score_BA[beams.row_M.numpy(), item_M] = beams.logp_MP.sum(dim=1).numpy()
@@ -136,23 +156,48 @@ class EncoderDecoder(nn.Module):
             memory_MTD[row_M, length_M], memory_MTD, row_M, place_T <= length_M[:, None], row_M
         )
 
-    def child_logits(
-        self, state: Intent, rows_N: Tensor, heads_N: Tensor, codes_NP: Tensor
-    ) -> Tensor:
-        """Score the next code after prefixes.
+    def begin(self, state: Intent, rows_N: Tensor, heads_N: Tensor) -> CodePrefixes:
+        """Start paths.
 
         Args:
             state: From `read`.
-            rows_N: [N] int64, history of each prefix.
+            rows_N: [N] int64, history of each path.
             heads_N: [N] int64, zeros.
-            codes_NP: [N, P] int64, its codes, 0 <= P < L.
+
+        Returns:
+            Empty prefixes.
+        """
+        return CodePrefixes(state, self.ptd.generate.begin(state.start, rows_N, heads_N))
+
+    def extend(self, prefixes: CodePrefixes, parents_N: Tensor, codes_N: Tensor) -> CodePrefixes:
+        """Choose the next code of prefixes.
+
+        Args:
+            prefixes: M prefixes of P < L - 1 codes.
+            parents_N: [N] int64, prefix that each code extends.
+            codes_N: [N] int64, codes of level P.
+
+        Returns:
+            N prefixes of P + 1 codes.
+        """
+        decoded = self.ptd.generate.extend(
+            prefixes.state.start, prefixes.decoded, parents_N, codes_N, self.codes
+        )
+        return CodePrefixes(prefixes.state, decoded)
+
+    def child_logits(self, prefixes: CodePrefixes) -> Tensor:
+        """Score the next code after prefixes.
+
+        Args:
+            prefixes: N prefixes of P codes.
 
         Returns:
             [N, V] float, raw logits.
         """
-        generate = self.ptd.generate
-        hidden = generate.hidden(state.start, rows_N, heads_N, codes_NP, self.codes)
-        return generate.logits(hidden[-1], heads_N, self.codes.level(codes_NP.shape[1]))
+        decoded = prefixes.decoded
+        return self.ptd.generate.logits(
+            decoded.hidden_ND, torch.zeros_like(decoded.row_N), self.codes.level(decoded.length)
+        )
 
     def _path_logp(self, state: Intent, path_ML: Tensor) -> Tensor:
         """Log-probability of one path per history, every code among those that lead somewhere."""

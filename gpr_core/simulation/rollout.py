@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gpr_core.catalog.eligibility import eligible_ads, request_context
-from gpr_core.catalog.legality import legal_nodes
+from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.catalog.trie import Trie
 from gpr_core.features.batch import TimelineBatch
 from gpr_core.generation.config import BeamConfig
@@ -134,20 +134,9 @@ class Simulator:
         return DecodeRequests(
             request_key_B=context.request_key,
             ts_B=context.ts,
-            eligible_BA=torch.from_numpy(eligible_BA).to(self.device),
+            eligible=EligibleAds.of_mask(eligible_BA).to(self.device),
             shown_BA=snapshot.ledger.shown_before(context.user_key, context.ts),
         )
-
-    def legal(self, requests: DecodeRequests) -> Tensor:
-        """Say which trie nodes are legal for requests.
-
-        Args:
-            requests: From `decode_requests`.
-
-        Returns:
-            [B, N] bool.
-        """
-        return legal_nodes(self.trie, requests.eligible_BA)
 
     def reward(self, row_M: Ints, rank_M: Ints) -> Rewards:
         """Grade (request, ad) pairs with the rankers.

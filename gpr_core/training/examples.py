@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import torch
 
 from gpr_core.catalog.ads import AdTable
 from gpr_core.catalog.eligibility import RequestContext, request_context
@@ -140,7 +141,7 @@ def build_examples(
     decisions = tables.decisions
     context = request_context(decisions)
     rank_X = _ranks(decisions, catalog.trie)
-    path_XL = catalog.trie.path_AL.cpu().numpy()[rank_X]
+    path_XL = catalog.trie.to("cpu").paths_of(torch.from_numpy(rank_X)).numpy()
     is_real_X = ~_column(decisions, "is_synthetic").astype(np.bool_)
     is_gate_X = is_real_X & _gate_requests(context, config, cutoff_ts=cutoff_ts, seed=seed)
     is_loss_X = is_real_X & ~is_gate_X & (context.ts < cutoff_ts)

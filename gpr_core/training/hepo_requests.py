@@ -1,6 +1,7 @@
 """Which requests HEPO trains on, how candidates are drawn, and whether they were legal."""
 
 import numpy as np
+import torch
 
 from gpr_core.data.keyed_sampling import keyed_uniform
 from gpr_core.generation.config import BeamConfig
@@ -79,7 +80,8 @@ def eligible_share(simulator: Simulator, rollout: Rollout) -> float:
     hits = 0
     for start in range(0, row_B.size, _CHUNK_REQUESTS):
         chunk_B = row_B[start : start + _CHUNK_REQUESTS]
-        eligible_BA = simulator.decode_requests(chunk_B).eligible_BA.cpu().numpy()
+        eligible = simulator.decode_requests(chunk_B).eligible.to("cpu")
         inside = (owner_M >= start) & (owner_M < start + _CHUNK_REQUESTS)
-        hits += int(eligible_BA[owner_M[inside] - start, rank_M[inside]].sum())
+        row, rank = (torch.from_numpy(part[inside]) for part in (owner_M - start, rank_M))
+        hits += int(eligible.contains(row, rank).sum())
     return hits / max(rank_M.size, 1)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from gpr_core.generation.path_logp import path_log_probs
-from gpr_core.models.gpr import GPR, ReadoutState
+from gpr_core.models.gpr import GPR
+from gpr_core.models.states import ReadoutState
 from gpr_core.objectives.critic_loss import critic_loss
 from gpr_core.objectives.policy_loss import PolicyLoss, k3_divergence, policy_loss
 from gpr_core.simulation.as_of_counts import Ints
@@ -221,7 +222,7 @@ def _forward(
         model,
         state,
         simulator.trie,
-        simulator.legal(simulator.decode_requests(batch.row_B)),
+        simulator.decode_requests(batch.row_B).eligible,
         batch.owner_m.to(device),
         shard.head_M[batch.chosen_m].to(device),
         shard.path_ML[batch.chosen_m].to(device),

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gpr_core.catalog.legality import legal_children
+from gpr_core.catalog.legality import legal_codes
 from gpr_core.data.tables import Action
 from gpr_core.generation.path_logp import distinct_prefixes, prefix_nodes
 from gpr_core.objectives.advantages import hepo_advantages, returns_to_go
@@ -91,7 +91,7 @@ def find_successes(snapshot: Snapshot) -> Successes:
     first = np.ones(good.size, dtype=bool)
     first[1:] = request[good][1:] != request[good][:-1]
     good = good[first]
-    node_SL = trie.nodes_of_paths(trie.path_AL[rank[good]]).numpy()
+    node_SL = trie.nodes_of_paths(trie.paths_of(torch.from_numpy(rank[good]))).numpy()
     return sort_successes(user[good], ts[good], node_SL)
 
 
@@ -196,7 +196,7 @@ def _deltas(
     count_BN = torch.from_numpy(
         count_successes(successes, np.where(is_open_B, user_B, _NOBODY), ts_B, trie.num_nodes)
     )
-    legal_BN = simulator.legal(simulator.decode_requests(row_B)).cpu()
+    eligible = simulator.decode_requests(row_B).eligible.to("cpu")
     node_ML = prefix_nodes(trie, path_ML)
     columns = [torch.zeros((owner_M.numel(), 0), dtype=torch.float64)]
     for level in range(trie.num_levels - 1):
@@ -205,7 +205,7 @@ def _deltas(
         child_UV = trie.children(node_U)
         count_UV = count_BN[row_U[:, None], child_UV.clamp(min=0)] * (child_UV >= 0)
         popularity_UV = conditional_popularity(count_UV, count_BN[row_U, node_U])
-        legal_UV = legal_children(trie, legal_BN, row_U, node_U)
+        legal_UV = legal_codes(trie, eligible, row_U, node_U)
         columns.append(
             preference_delta(
                 popularity_UV[shared.inverse_M], legal_UV[shared.inverse_M], path_ML[:, level]

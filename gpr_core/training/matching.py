@@ -14,7 +14,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from gpr_core.models.gpr import GPR, ReadoutState
+from gpr_core.models.gpr import GPR
+from gpr_core.models.states import ReadoutState
 from gpr_core.objectives.code_loss import path_logp
 from gpr_core.training.batches import TrainBatch
 from gpr_core.training.config import HeadWeightConfig

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from gpr_core.models.config import ModelConfig
-from gpr_core.models.gpr import GPR, ReadoutState
+from gpr_core.models.gpr import GPR
+from gpr_core.models.states import ReadoutState
 from gpr_core.training.batches import TrainBatch
 from gpr_core.training.config import PartLossConfig
 from gpr_core.training.totals import WHOLE, Share

@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gpr_core.models.config import ModelConfig
-from gpr_core.models.gpr import GPR, ReadoutState
+from gpr_core.models.gpr import GPR
+from gpr_core.models.states import ReadoutState
 from gpr_core.objectives.code_loss import CodeLoss, code_loss, path_logp
 from gpr_core.objectives.head_weights import head_weights, update_average
 from gpr_core.training.batches import TrainBatch

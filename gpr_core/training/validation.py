@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gpr_core.catalog.ads import AdTable
 from gpr_core.catalog.eligibility import FrequencyCounter, RequestContext, eligible_ads
+from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.catalog.trie import Trie
 from gpr_core.generation.config import BeamConfig
 from gpr_core.generation.protocols import DecodeRequests
@@ -215,7 +216,7 @@ def _score(
     requests = DecodeRequests(
         request_key_B=examples.context.request_key[rows],
         ts_B=examples.context.ts[rows],
-        eligible_BA=torch.from_numpy(eligible_MA).to(device),
+        eligible=EligibleAds.of_mask(eligible_MA).to(device),
     )
     config = BeamConfig(
         num_candidates=hit_list_length(trie.num_ads),

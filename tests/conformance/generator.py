@@ -13,12 +13,15 @@ import torch
 from torch import Tensor
 
 from gpr_core.catalog.ads import AdTable
+from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.catalog.trie import Trie
 from gpr_core.data.keyed_sampling import keyed_normal
 from gpr_core.data.tables import TABLES
 from gpr_core.generation.config import BeamConfig
 from gpr_core.generation.protocols import Candidates, DecodeRequests
 from gpr_core.generation.value_guided import decode
+from tests.gpr_core.catalog.catalogs import all_paths
+from tests.prefixes import logits_after
 
 TS = 1_000_000
 PLAIN = BeamConfig(
@@ -59,7 +62,16 @@ class TabularPolicy:
     def read(self, request_keys):
         return torch.as_tensor(request_keys)
 
-    def child_logits(self, state, rows_N, heads_N, codes_NP):
+    def begin(self, state, rows_N, heads_N):
+        return state, rows_N, heads_N, rows_N.new_zeros((len(rows_N), 0))
+
+    def extend(self, prefixes, parents_N, codes_N):
+        state, rows_M, heads_M, codes_MP = prefixes
+        codes_NP = torch.cat([codes_MP[parents_N], codes_N[:, None]], dim=1)
+        return state, rows_M[parents_N], heads_M[parents_N], codes_NP
+
+    def child_logits(self, prefixes):
+        state, rows_N, heads_N, codes_NP = prefixes
         self.num_calls += 1
         self.num_rows += len(rows_N)
         level = codes_NP.shape[1]
@@ -129,9 +141,15 @@ def _table(name, columns):
 
 def make_requests(eligible_BA, keys=None):
     """Build requests with explicit eligibility."""
-    eligible = torch.as_tensor(np.asarray(eligible_BA, dtype=bool))
-    keys = np.arange(100, 100 + len(eligible)) if keys is None else np.asarray(keys)
-    return DecodeRequests(keys, np.full(len(eligible), TS), eligible)
+    eligible = EligibleAds.of_mask(np.asarray(eligible_BA, dtype=bool))
+    count = eligible.num_requests
+    keys = np.arange(100, 100 + count) if keys is None else np.asarray(keys)
+    return DecodeRequests(keys, np.full(count, TS), eligible)
+
+
+def take_requests(requests, rows):
+    """Take some requests."""
+    return make_requests(requests.eligible.mask()[rows], requests.request_key_B[rows])
 
 
 def random_catalog(rng, num_ads, sizes=(4, 4, 4)):
@@ -142,7 +160,7 @@ def random_catalog(rng, num_ads, sizes=(4, 4, 4)):
 
 def brute_force(policy, state, requests, trie):
     """Score every eligible ad exactly: [B, A] max over heads of log weight + path logp."""
-    eligible, paths = requests.eligible_BA.numpy(), trie.path_AL.numpy()
+    eligible, paths = requests.eligible.mask().numpy(), all_paths(trie).numpy()
     scores = np.full(eligible.shape, -np.inf)
     for row in range(len(eligible)):
         for head, weight in enumerate(policy.head_weights_J.tolist()):
@@ -152,7 +170,8 @@ def brute_force(policy, state, requests, trie):
                     prefix = paths[rank, :level]
                     same = (paths[:, :level] == prefix).all(1) & eligible[row]
                     legal = np.unique(paths[same, level])
-                    logits = policy.child_logits(
+                    logits = logits_after(
+                        policy,
                         state,
                         torch.tensor([row]),
                         torch.tensor([head]),
@@ -169,10 +188,10 @@ Generator = Callable[..., Candidates]
 def check_lists_are_legal(candidates: Candidates, requests, trie, config) -> None:
     """No ad is ineligible, twice in a list, or off the trie, and lists are within K."""
     row, rank = candidates.row_M, candidates.rank_M
-    assert bool(requests.eligible_BA[row, rank].all())
+    assert bool(requests.eligible.mask()[row, rank].all())
     pairs = torch.stack([row, rank], 1).tolist()
     assert len({tuple(pair) for pair in pairs}) == len(pairs)
-    assert torch.equal(trie.path_AL[rank].long(), candidates.path_ML)
+    assert torch.equal(trie.paths_of(rank), candidates.path_ML)
     assert bool((torch.bincount(row) <= config.num_candidates).all()) if len(row) else True
 
 
@@ -194,7 +213,7 @@ def check_generator(generate: Generator, config: BeamConfig, seed: int) -> None:
     again = generate(policy, policy, state, requests, trie, ad_table, config)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     check_batch_independence(generate, policy, requests, trie, ad_table, config)
-    wanted = requests.eligible_BA.any(1)
+    wanted = requests.eligible.mask().any(1)
     assert set(first.row_M.tolist()) == set(wanted.nonzero().squeeze(1).tolist())
 
 
@@ -204,9 +223,7 @@ def check_batch_independence(generate, policy, requests, trie, ad_table, config)
         policy, policy, policy.read(requests.request_key_B), requests, trie, ad_table, config
     )
     for rows in ([3], [5, 0], [2, 4, 1]):
-        part = DecodeRequests(
-            requests.request_key_B[rows], requests.ts_B[rows], requests.eligible_BA[rows]
-        )
+        part = take_requests(requests, rows)
         found = generate(
             policy, policy, policy.read(part.request_key_B), part, trie, ad_table, config
         )

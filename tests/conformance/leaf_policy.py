@@ -20,6 +20,7 @@ from tests.conformance.generator import (
     make_requests,
     run,
 )
+from tests.gpr_core.catalog.catalogs import all_leaves, all_paths
 
 POLICIES = ("value", "suffix", "hash_level")
 SIZES = (4, 3)
@@ -110,8 +111,8 @@ def check_every_eligible_ad_is_reachable(policy, seed):
     ads = draw_ads(seed)
     rule, sid_map = make_ids(policy, ads)
     trie, ad_table = catalog_of(rule, sid_map, ads)
-    leaf_of_path = trie.nodes_of_paths(trie.path_AL)[:, -1]
-    assert torch.equal(leaf_of_path, trie.leaf_A)
+    leaf_of_path = trie.nodes_of_paths(all_paths(trie))[:, -1]
+    assert torch.equal(leaf_of_path, all_leaves(trie))
     eligible = np.random.default_rng(seed).random((5, trie.num_ads)) < 0.7
     requests = make_requests(eligible)
     config = wide_beam(trie.num_ads, 1 if policy == "suffix" else trie.num_ads)
@@ -135,7 +136,9 @@ def check_the_decoder_stays_legal(policy, seed):
     found = run(model, requests, trie, ad_table, config)
     check_lists_are_legal(found, requests, trie, config)
     check_batch_independence(decode, model, requests, trie, ad_table, config)
-    assert set(found.row_M.tolist()) == set(np.flatnonzero(requests.eligible_BA.any(1)).tolist())
+    assert set(found.row_M.tolist()) == set(
+        np.flatnonzero(requests.eligible.mask().any(1)).tolist()
+    )
 
 
 def check_paths_are_scored_exactly(policy, seed):

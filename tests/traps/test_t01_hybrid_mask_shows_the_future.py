@@ -7,6 +7,7 @@ import torch
 
 import gpr_core.models.gpr
 from gpr_core.data.tables import TokenKind
+from gpr_core.models import masks
 from gpr_core.models.masks import segment_hybrid_peers
 from tests.timelines import change_after, make_batch, make_model
 
@@ -73,7 +74,7 @@ def test_readouts_have_no_gradient_from_later_tokens():
 
 
 def test_the_check_finds_the_printed_mask(monkeypatch):
-    monkeypatch.setattr(gpr_core.models.gpr, "segment_hybrid_peers", literal_equation_2)
+    monkeypatch.setattr(masks, "segment_hybrid_peers", literal_equation_2)
     batch, model = make_batch(USER, OTHER), make_model()
     assert not is_blind_to_the_future(model, batch)
     assert later_gradient(model, batch, 0) > 0.0

@@ -21,11 +21,12 @@ def check_no_ad_is_missing(generate):
     requests = make_requests(rng.random((20, 80)) < 0.25)
     state = policy.read(requests.request_key_B)
     found = generate(policy, policy, state, requests, trie, ad_table, CONFIG)
-    assert bool(requests.eligible_BA[found.row_M, found.rank_M].all())
+    eligible_BA = requests.eligible.mask()
+    assert bool(eligible_BA[found.row_M, found.rank_M].all())
     assert policy.num_calls == trie.num_levels
     assert policy.num_rows <= 20 * (1 + CONFIG.width(0) + CONFIG.width(1))
     for row in range(20):
-        paths = trie.leaf_A[requests.eligible_BA[row]].unique().numel()
+        paths = trie.leaf_of(eligible_BA[row].nonzero()[:, 0]).unique().numel()
         assert int((found.row_M == row).sum()) == min(CONFIG.num_candidates, paths)
 
 
@@ -43,14 +44,15 @@ def test_twin_that_filters_afterwards_is_caught():
 
 def test_twin_that_retries_is_caught():
     def retry(policy, valuer, state, requests, trie, ad_table, config):
-        everything = requests._replace(eligible_BA=torch.ones_like(requests.eligible_BA))
+        eligible_BA = requests.eligible.mask()
+        everything = make_requests(torch.ones_like(eligible_BA))
         for factor in (1, 2, 4, 8, 16):
             wide = BeamConfig(
                 num_candidates=6 * factor, width_factors=(1.0, 2.0), value_bonus=(0.0,),
                 exhaustive_factor=0, leaf_ads=1,
             )  # fmt: skip
             found = decode(policy, valuer, state, everything, trie, ad_table, wide)
-            found = found.select(requests.eligible_BA[found.row_M, found.rank_M])
+            found = found.select(eligible_BA[found.row_M, found.rank_M])
         return found
 
     try:

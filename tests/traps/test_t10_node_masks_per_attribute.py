@@ -5,9 +5,15 @@ import torch
 
 from gpr_core.catalog.ads import AdTable
 from gpr_core.catalog.eligibility import eligible_ads
-from gpr_core.catalog.legality import legal_children, legal_nodes
-from gpr_core.catalog.trie import Trie
-from tests.gpr_core.catalog.catalogs import make_ads, make_context, make_versions
+from gpr_core.catalog.legality import legal_children
+from gpr_core.catalog.trie import Children, Trie
+from tests.gpr_core.catalog.catalogs import (
+    eligible,
+    legal_nodes,
+    make_ads,
+    make_context,
+    make_versions,
+)
 
 MALE, FEMALE, BEIJING, SHANGHAI = 1, 2, 3, 4
 
@@ -27,33 +33,32 @@ def make_catalog():
     return trie, AdTable.build(ads, make_versions(rows), trie)
 
 
-def or_of_attributes(trie, ad_table, context, eligible_BA):
+def or_of_attributes(trie, ad_table, context, rows, nodes):
     """The broken twin: a node passes if each attribute is admitted by some ad below it."""
     version_BA = ad_table.versions_at(context.ts)
     gender_BA = ad_table.gender_mask_V[version_BA] >> context.gender[:, None] & 1 > 0
     geo_BA = ad_table.geo_allowed_SG[ad_table.geo_set_V[version_BA], context.geo_l2[:, None]]
-    return legal_nodes(trie, gender_BA) & legal_nodes(trie, geo_BA)
+    found = trie.expand(nodes)
+    may_enter_BN = legal_nodes(trie, gender_BA) & legal_nodes(trie, geo_BA)
+    kept = may_enter_BN[rows[found.row_C], found.node_C]
+    return Children(*(column[kept] for column in found))
 
 
-def count_of_ads(trie, ad_table, context, eligible_BA):
+def count_of_ads(trie, ad_table, context, rows, nodes):
     """Ours."""
-    return legal_nodes(trie, eligible_BA)
+    return legal_children(trie, eligible(eligible_ads(ad_table, context)), rows, nodes)
 
 
-def count_dead_beams(legality):
+def count_dead_beams(children_of):
     """Walk down every legal node; count beams that reach a place where nothing may serve."""
     trie, ad_table = make_catalog()
     context = make_context(gender=[MALE, FEMALE, MALE], geo_l2=[SHANGHAI, BEIJING, BEIJING])
-    eligible_BA = eligible_ads(ad_table, context)
-    legal_BN = legality(trie, ad_table, context, eligible_BA)
-    rows, nodes = legal_BN[:, 0].nonzero()[:, 0], torch.zeros(3, dtype=torch.int64)
-    nodes, dead = nodes[: rows.numel()], 0
+    rows, nodes, dead = torch.arange(3), torch.zeros(3, dtype=torch.int64), 0
     for _ in range(trie.num_levels):
-        may_follow = legal_children(trie, legal_BN, rows, nodes)
-        dead += int((~may_follow.any(1)).sum())
-        parent, code = may_follow.nonzero(as_tuple=True)
-        rows, nodes = rows[parent], trie.children(nodes)[parent, code]
-    exact_BN = legal_nodes(trie, eligible_BA)
+        found = children_of(trie, ad_table, context, rows, nodes)
+        dead += rows.numel() - found.row_C.unique().numel()
+        rows, nodes = rows[found.row_C], found.node_C
+    exact_BN = legal_nodes(trie, eligible_ads(ad_table, context))
     return dead + int((~exact_BN[rows, nodes]).sum()), rows.tolist()
 
 

@@ -7,7 +7,7 @@ from gpr_core.catalog.ads import AdTable
 from gpr_core.catalog.eligibility import eligible_ads
 from gpr_core.catalog.trie import Trie
 from gpr_core.generation.leaf_ads import eligible_ads_below
-from tests.gpr_core.catalog.catalogs import make_ads, make_context, make_versions
+from tests.gpr_core.catalog.catalogs import eligible, make_ads, make_context, make_versions
 
 ACTIVE_AD, PAUSED_AD, WOMEN_ONLY_AD, FUTURE_AD = 1, 2, 3, 4
 
@@ -15,13 +15,13 @@ ACTIVE_AD, PAUSED_AD, WOMEN_ONLY_AD, FUTURE_AD = 1, 2, 3, 4
 def decoder(trie, eligible_BA):
     """The list that decoding chooses from."""
     row = torch.zeros(1, dtype=torch.int64)
-    return eligible_ads_below(trie, torch.from_numpy(eligible_BA), row, trie.leaf_A[:1])[1].numpy()
+    return eligible_ads_below(trie, eligible(eligible_BA), row, trie.leaf_of(row))[1].numpy()
 
 
 def whole_leaf(trie, eligible_BA):
     """The broken twin: the leaf is legal, so all its ads are taken."""
-    leaf = int(trie.leaf_A[0])
-    return np.arange(int(trie.first_N[leaf]), int(trie.end_N[leaf]))
+    first, end = trie.interval(trie.leaf_of(torch.tensor([0])))
+    return np.arange(int(first), int(end))
 
 
 def emitted_ads(resolve):

@@ -47,7 +47,7 @@ def by_rankers(simulator, agent, row_M, rank_M):
 
 def by_itself(simulator, agent, row_M, rank_M):
     state = agent.read(simulator.read(np.arange(simulator.num_requests)))
-    paths = simulator.trie.path_AL[torch.from_numpy(rank_M)].long()
+    paths = simulator.trie.paths_of(torch.from_numpy(rank_M))
     outcome = agent.item_values(state, torch.from_numpy(row_M), paths, paths)
     p_ctr, p_cvr, p_neg = (value.numpy() for value in outcome)
     return Rewards(p_ctr, p_cvr, p_neg, p_ctr.astype(float), p_ctr.astype(float))

@@ -10,6 +10,7 @@ import torch
 from gpr_core.generation.path_logp import path_log_probs
 from gpr_core.models.config import RecursionConfig, RefiningConfig
 from gpr_core.training.hepo_requests import sampling
+from tests.conformance.generator import make_requests
 from tests.gpr_core.training.small_hepo import CONFIG, make_model, make_simulator
 
 TOLERANCE = 1e-5
@@ -34,9 +35,9 @@ def largest_deviation(
     """Recompute the rollout's log-probabilities and compare the ratios with 1."""
     model, rows = make_model(**(parts or {})), np.arange(simulator.num_requests)
     found = simulator.rollout(model, rows, sampling(CONFIG, 3), seed=0).candidates
-    legal = simulator.legal(simulator.decode_requests(rows))
+    legal = simulator.decode_requests(rows).eligible
     if all_legal:
-        legal = torch.ones_like(legal)
+        legal = make_requests(torch.ones_like(legal.mask())).eligible
     head = 1 - found.head_M if change_head else found.head_M
     model.train(mode=dropout)
     if new_noise:

@@ -8,12 +8,12 @@ import torch
 
 from gpr_core.catalog.ads import AdTable
 from gpr_core.catalog.eligibility import RequestContext, eligible_ads
-from gpr_core.catalog.legality import legal_nodes
 from gpr_core.catalog.trie import Trie
 from gpr_core.data.tables import DAY_MS, HOUR_MS
 from gpr_core.features.legal_sets import TrainLegality, pair_eligible
 from gpr_core.features.targets import Exposures, next_distinct_targets
 from gpr_core.support.errors import LegalityError
+from tests.gpr_core.catalog.catalogs import legal_nodes
 from tests.gpr_core.training.small_corpus import make_ads, make_versions, to_table
 
 DAY = 3 * DAY_MS

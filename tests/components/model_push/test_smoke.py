@@ -11,6 +11,8 @@ import torch
 from components.model_push import smoke
 from components.model_push.bundle import stage_bundle
 from components.model_push.smoke import try_bundle
+from gpr_core.catalog.eligible_ads import EligibleAds
+from gpr_core.catalog.targeting import TargetingIndex
 from gpr_core.support.errors import ArtifactError
 from tests.components.model_push.conftest import make_policy
 
@@ -35,7 +37,7 @@ def test_the_answers_do_not_depend_on_how_many_requests_are_asked(bundle, monkey
     original = smoke._judge
 
     def spy(*arguments):
-        seen.append([answer.ad_key_M.tolist() for answer in arguments[3]])
+        seen.append([answer.ad_key_M.tolist() for answer in arguments[2]])
         return original(*arguments)
 
     monkeypatch.setattr(smoke, "_judge", spy)
@@ -47,7 +49,9 @@ def test_the_answers_do_not_depend_on_how_many_requests_are_asked(bundle, monkey
 def test_an_illegal_answer_is_counted(bundle, monkeypatch):
     # The eligibility given to the decoder lies: everything may serve everyone.
     monkeypatch.setattr(
-        smoke, "eligible_ads", lambda ads, context: np.ones((len(context.ts), ads.num_ads), bool)
+        TargetingIndex,
+        "eligible",
+        lambda index, context: EligibleAds.of_mask(np.ones((len(context.ts), index.num_ads), bool)),
     )
     found = try_bundle(bundle, num_requests=20, num_candidates=12)
     assert found.illegal > 0
@@ -108,10 +112,10 @@ def test_a_policy_that_reads_thoughts_is_given_some_for_most_requests(bundle, mo
     told = []
     original = smoke._answer
 
-    def spy(loaded, store, context, eligible_BA, row, config):
+    def spy(loaded, store, context, targeting, row, config):
         batch = store.prefix_batch(context.request_key[row : row + 1], loaded.max_tokens)
         told.append(bool(batch.thought_BRP.any()))
-        return original(loaded, store, context, eligible_BA, row, config)
+        return original(loaded, store, context, targeting, row, config)
 
     monkeypatch.setattr(smoke, "_answer", spy)
     found = try_bundle(bundle, num_requests=20, num_candidates=4)

@@ -13,6 +13,7 @@ from components.tokenization.main import run
 from components.tokenization.spec import SPEC
 from data_contracts.check import check_table
 from gpr_core.catalog.bundle import load_catalog
+from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.data.tables import ItemKind
 from gpr_core.features.timeline_store import TimelineStore
 from gpr_core.generation.protocols import DecodeRequests
@@ -31,6 +32,7 @@ from tests.components.tokenization.corpora import (
     passed,
 )
 from tests.conformance.leaf_policy import POLICIES, wide_beam
+from tests.gpr_core.catalog.catalogs import all_paths
 from tests.gpr_core.training.steps import MTP
 
 
@@ -88,7 +90,7 @@ def test_under_every_policy_the_catalog_holds_the_paths_of_all_ads(policy_day):
     assert LeafRule.load(folder) == choose_leaf_rule(policy, codes_of(ads)[:, :2], (8, 8))
     assert trie.codebook_sizes == LeafRule.load(folder).path_sizes((8, 8))
     expected = dict(zip(ads["item_key"].to_pylist(), codes_of(ads).tolist(), strict=True))
-    assert dict(zip(trie.ad_key_A.tolist(), trie.path_AL.tolist(), strict=True)) == expected
+    assert dict(zip(trie.ad_key_A.tolist(), all_paths(trie).tolist(), strict=True)) == expected
 
 
 def test_a_policy_leaves_the_codes_of_the_tokenizer_alone(first_day, policy_day):
@@ -159,7 +161,7 @@ def test_a_model_is_trained_on_the_paths_and_reaches_every_ad(policy, tmp_path, 
     keys_B = store.request_keys[:3]
     num_ads = catalog.trie.num_ads
     requests = DecodeRequests(
-        keys_B, np.full(3, mini_day.CUTOFF), torch.ones((3, num_ads), dtype=torch.bool)
+        keys_B, np.full(3, mini_day.CUTOFF), EligibleAds.of_mask(np.ones((3, num_ads), np.bool_))
     )
     with torch.no_grad():
         state = model.read(store.prefix_batch(keys_B, 32))

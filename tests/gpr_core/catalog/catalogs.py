@@ -2,8 +2,10 @@
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from gpr_core.catalog.eligibility import RequestContext
+from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.data.tables import TABLES
 
 ANY = 0xFF
@@ -41,6 +43,30 @@ def make_context(**columns):
     for name, values in columns.items():
         full[name] = np.broadcast_to(np.asarray(values, dtype=np.int64), (size,)).copy()
     return RequestContext(**full)
+
+
+def all_paths(trie):
+    """Path of the ad of every rank, [A, L]."""
+    return trie.paths_of(torch.arange(trie.num_ads))
+
+
+def all_leaves(trie):
+    """Leaf of the ad of every rank, [A]."""
+    return trie.leaf_of(torch.arange(trie.num_ads))
+
+
+def legal_nodes(trie, eligible_BA):
+    """Whether an eligible ad lies below every node, by looking at all its ads: [B, N]."""
+    first_N, end_N = trie.interval(torch.arange(trie.num_nodes))
+    spans = list(zip(first_N.tolist(), end_N.tolist(), strict=True))
+    return torch.tensor(
+        [[bool(eligible_A[a:b].any()) for a, b in spans] for eligible_A in eligible_BA]
+    )
+
+
+def eligible(eligible_BA):
+    """Pack a mask given as lists."""
+    return EligibleAds.of_mask(np.asarray(eligible_BA, dtype=bool))
 
 
 def _table(name, rows):

@@ -6,9 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpr_core.catalog.legality import count_eligible_below, legal_children, legal_nodes
+from gpr_core.catalog.legality import legal_children, legal_codes
 from gpr_core.catalog.trie import Trie
 from gpr_core.support.errors import ShapeError
+from tests.gpr_core.catalog.catalogs import eligible
 
 
 @pytest.fixture
@@ -17,23 +18,10 @@ def trie():
     return Trie.build(path_AL, np.array([1, 2, 3, 4], np.uint64), (3, 2))
 
 
-def test_counts_are_taken_per_request(trie):
-    eligible = torch.tensor([[True, False, True, True], [False, False, False, False]])
-    counts = count_eligible_below(eligible, trie.first_N, trie.end_N)
-    assert counts.tolist() == [[3, 1, 2, 1, 0, 2], [0, 0, 0, 0, 0, 0]]
-    assert counts.dtype == torch.int64
-
-
-def test_numpy_masks_are_accepted(trie):
-    eligible = np.array([[False, True, False, False]])
-    assert legal_nodes(trie, eligible).tolist() == [[True, False, True, False, True, False]]
-
-
 def test_only_existing_and_legal_children_may_follow(trie):
-    eligible = np.array([[False, True, False, False], [True, False, True, False]])
-    legal = legal_nodes(trie, eligible)
+    ads = eligible([[0, 1, 0, 0], [1, 0, 1, 0]])
     rows, nodes = torch.tensor([0, 1, 0, 1, 1]), torch.tensor([0, 0, 2, 2, -1])
-    assert legal_children(trie, legal, rows, nodes).tolist() == [
+    assert legal_codes(trie, ads, rows, nodes).tolist() == [
         [False, False, True],
         [True, False, True],
         [True, False, False],
@@ -42,58 +30,53 @@ def test_only_existing_and_legal_children_may_follow(trie):
     ]
 
 
-def test_an_empty_catalog_has_no_legal_node():
+def test_leaves_and_requests_without_ads_have_no_children(trie):
+    nothing = eligible([[0, 0, 0, 0]])
+    assert legal_children(trie, nothing, torch.tensor([0]), torch.tensor([0])).node_C.tolist() == []
+    everything = eligible([[1, 1, 1, 1]])
+    leaf = trie.leaf_of(torch.tensor([3]))
+    assert legal_children(trie, everything, torch.tensor([0]), leaf).node_C.tolist() == []
+    none = torch.zeros(0, dtype=torch.int64)
+    assert legal_children(trie, everything, none, none).row_C.tolist() == []
+
+
+def test_an_empty_catalog_has_no_legal_child():
     trie = Trie.build(np.zeros((0, 1), np.int16), np.zeros(0, np.uint64), (2,))
-    assert legal_nodes(trie, np.zeros((2, 0), bool)).tolist() == [[False], [False]]
+    ads = eligible(np.zeros((2, 0)))
+    assert legal_codes(trie, ads, torch.tensor([0, 1]), torch.tensor([0, 0])).any().item() is False
 
 
-def test_intervals_must_match():
-    with pytest.raises(ShapeError, match=r"first_N has shape \[1\], end_N has shape \[2\]"):
-        count_eligible_below(torch.ones(3) > 0, torch.tensor([0]), torch.tensor([1, 2]))
+def test_arguments_must_fit(trie):
+    with pytest.raises(ShapeError, match="eligibility of 3 ads, the catalog has 4"):
+        legal_children(trie, eligible([[1, 1, 1]]), torch.tensor([0]), torch.tensor([0]))
+    with pytest.raises(ShapeError, match="rows_M has shape"):
+        legal_children(trie, eligible([[1] * 4]), torch.tensor([0, 0]), torch.tensor([0]))
 
 
-def test_the_mask_must_be_of_this_catalog(trie):
-    with pytest.raises(ShapeError, match="eligible_BA has shape"):
-        legal_nodes(trie, np.ones((1, 3), bool))
-    with pytest.raises(ShapeError, match="legal_BN has shape"):
-        legal_children(trie, torch.ones(1, 3) > 0, torch.tensor([0]), torch.tensor([0]))
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.data())
-def test_a_node_is_legal_exactly_if_an_eligible_ad_lies_below(data):
+def test_a_walk_over_legal_nodes_finds_exactly_the_prefixes_of_eligible_ads(data):
     row = st.tuples(*[st.integers(0, 2)] * 3)
     path_AL = np.array(data.draw(st.lists(row, min_size=1, max_size=15)), np.int16)
     trie = Trie.build(path_AL, np.arange(1, len(path_AL) + 1, dtype=np.uint64), (3, 3, 3))
     mask = st.lists(st.booleans(), min_size=len(path_AL), max_size=len(path_AL))
     eligible_BA = np.array(data.draw(st.lists(mask, min_size=1, max_size=3)))
-    legal_BN = legal_nodes(trie, eligible_BA)
-    ranked = trie.path_AL.tolist()
-    for request, eligible_A in enumerate(eligible_BA):
-        prefixes = {
-            tuple(path[:length])
+    ranked = trie.paths_of(torch.arange(trie.num_ads)).tolist()
+    rows = torch.arange(len(eligible_BA))
+    nodes, prefixes = torch.zeros_like(rows), [()] * len(rows)
+    for length in range(1, 4):
+        found = legal_children(trie, eligible(eligible_BA), rows, nodes)
+        prefixes = [
+            (*prefixes[parent], code)
+            for parent, code in zip(found.row_C.tolist(), found.code_C.tolist(), strict=True)
+        ]
+        rows, nodes = rows[found.row_C], found.node_C
+        expected = {
+            (request, *path[:length])
+            for request, eligible_A in enumerate(eligible_BA)
             for path, is_eligible in zip(ranked, eligible_A, strict=True)
             if is_eligible
-            for length in range(4)
         }
-        found = {prefix_of(trie, node) for node in legal_BN[request].nonzero()[:, 0].tolist()}
-        assert found == prefixes
-        # No dead ends: a legal node above the leaves has a legal child.
-        inner = [
-            node for node in legal_BN[request].nonzero()[:, 0].tolist() if trie.level_N[node] < 3
-        ]
-        rows = torch.full((len(inner),), request)
-        assert (
-            legal_children(trie, legal_BN, rows, torch.tensor(inner, dtype=torch.int64))
-            .any(1)
-            .all()
-        )
-
-
-def prefix_of(trie, node):
-    """Walk up to the root."""
-    codes = []
-    while node:
-        codes.append(int(trie.code_N[node]))
-        node = int(trie.parent_N[node])
-    return tuple(reversed(codes))
+        # Nothing is missing, nothing is there twice, and no beam met a dead end.
+        assert len(prefixes) == len(expected)
+        assert {(r, *p) for r, p in zip(rows.tolist(), prefixes, strict=True)} == expected

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import torch
 
 from gpr_core.catalog.ads import AdTable
 from gpr_core.catalog.eligibility import eligible_ads
-from gpr_core.catalog.targeting import EligibleAds, TargetingIndex, Viewer
+from gpr_core.catalog.targeting import TargetingIndex
 from gpr_core.catalog.trie import Trie
 from gpr_core.support.errors import ContractError
 from gpr_core.support.seeding import numpy_stream
@@ -45,102 +44,63 @@ def draw_catalog(seed, num_ads):
     return AdTable.build(ads, make_versions(distinct), trie), trie
 
 
-def draw_viewers(seed, count):
-    """Draw what targeting looks at."""
+def draw_viewers(seed, count, ts=NOW):
+    """Draw what targeting looks at, places that no ad names among it."""
     stream = numpy_stream(seed, "viewers")
-    masks, places = stream.integers(0, 8, size=(count, 3)), stream.integers(-1, 6, size=(count, 1))
-    return [Viewer(*row) for row in np.concatenate([masks, places], axis=1).tolist()]
-
-
-def context_of(viewers, ts=NOW):
-    """The same viewers as a request context."""
-    age, gender, device, place = zip(*viewers, strict=True)
-    return make_context(
-        ts=[ts] * len(viewers), age_bucket=age, gender=gender, device=device, geo_l2=place
-    )
-
-
-def as_bits(found, num_ads):
-    """Unpack the eligible ads."""
-    return found.contains(np.arange(num_ads)).tolist()
+    age, gender, device = stream.integers(0, 8, size=(3, count))
+    place = stream.integers(-1, 6, size=count)
+    return make_context(ts=[ts] * count, age_bucket=age, gender=gender, device=device, geo_l2=place)
 
 
 @pytest.mark.parametrize("num_ads", [1, 63, 64, 65, 700])
 def test_bitmaps_agree_with_the_rule_on_ten_thousand_viewers(num_ads):
     table, _ = draw_catalog(num_ads, num_ads)
-    index = TargetingIndex.build(table, NOW)
     viewers = draw_viewers(num_ads, 2000)
-    expected_BA = eligible_ads(table, context_of(viewers))
-    for viewer, expected_A in zip(viewers, expected_BA, strict=True):
-        found = index.eligible(viewer)
-        assert np.array_equal(found.contains(np.arange(num_ads)), expected_A)
-        assert len(found) == expected_A.sum()
+    found = TargetingIndex.build(table, NOW).eligible(viewers)
+    assert np.array_equal(found.mask().numpy(), eligible_ads(table, viewers))
 
 
 def test_nodes_are_counted_exactly():
     table, trie = draw_catalog(5, 400)
-    first_N, end_N = trie.first_N.numpy(), trie.end_N.numpy()
-    for viewer in draw_viewers(5, 50):
-        found = TargetingIndex.build(table, NOW).eligible(viewer)
-        eligible_A = found.contains(np.arange(400))
-        expected = [eligible_A[a:b].sum() for a, b in zip(first_N, end_N, strict=True)]
-        assert found.count_between(first_N, end_N).tolist() == expected
-
-
-@given(
-    bits=st.lists(st.booleans(), min_size=1, max_size=1200),
-    pairs=st.lists(st.tuples(st.integers(0, 1200), st.integers(0, 1200)), max_size=20),
-)
-@settings(max_examples=200, deadline=None)
-def test_intervals_are_counted_and_listed_as_in_a_loop(bits, pairs):
-    padded = np.zeros(-(-len(bits) // 512) * 512, dtype=np.bool_)
-    padded[: len(bits)] = bits
-    found = EligibleAds.of(np.packbits(padded, bitorder="little").view("<u8"))
-    spans = [(min(a, b, len(bits)), min(max(a, b), len(bits))) for a, b in pairs]
-    first_M = np.array([a for a, _ in spans], dtype=np.int64)
-    end_M = np.array([b for _, b in spans], dtype=np.int64)
-    assert found.count_between(first_M, end_M).tolist() == [sum(bits[a:b]) for a, b in spans]
-    row_C, rank_C = found.ranks_between(first_M, end_M)
-    expected = [
-        (row, rank) for row, (a, b) in enumerate(spans) for rank in range(a, b) if bits[rank]
-    ]
-    assert list(zip(row_C.tolist(), rank_C.tolist(), strict=True)) == expected
-
-
-def test_a_full_catalog_is_counted_to_its_last_bit():
-    found = EligibleAds.of(np.full(16, np.iinfo(np.uint64).max, dtype=np.uint64))
-    assert len(found) == 1024
-    ends = np.array([1, 63, 64, 511, 512, 513, 1024])
-    assert found.count_between(np.zeros(7, dtype=np.int64), ends).tolist() == ends.tolist()
+    viewers = draw_viewers(5, 50)
+    found = TargetingIndex.build(table, NOW).eligible(viewers)
+    eligible_BA = eligible_ads(table, viewers)
+    first_N, end_N = trie.interval(torch.arange(trie.num_nodes))
+    for row in range(50):
+        expected = [
+            eligible_BA[row, a:b].sum()
+            for a, b in zip(first_N.tolist(), end_N.tolist(), strict=True)
+        ]
+        rows_N = torch.full_like(first_N, row)
+        assert found.count_between(rows_N, first_N, end_N).tolist() == expected
 
 
 def test_capped_stopped_and_resumed_ads():
-    table, _ = draw_catalog(1, 100)
+    table, _ = draw_catalog(1, 400)
     index = TargetingIndex.build(table, NOW)
-    viewer = draw_viewers(1, 1)[0]
-    before = as_bits(index.eligible(viewer), 100)
-    first, second, *_ = np.flatnonzero(before)
-    capped = as_bits(index.eligible(viewer, np.array([first, second])), 100)
-    assert np.flatnonzero(np.array(before) != np.array(capped)).tolist() == [first, second]
+    viewers = draw_viewers(1, 2)
+    before = index.eligible(viewers).mask().numpy()
+    first, second, *_ = np.flatnonzero(before[0])
+    capped = index.eligible(viewers, (np.array([0, 0]), np.array([first, second]))).mask().numpy()
+    assert np.flatnonzero(before[0] != capped[0]).tolist() == [first, second]
+    assert np.array_equal(before[1], capped[1])
     index.stop(int(first))
-    assert not as_bits(index.eligible(viewer), 100)[first]
+    assert not index.eligible(viewers).mask()[:, first].any()
     index.resume(int(first))
-    assert as_bits(index.eligible(viewer), 100) == before
+    assert np.array_equal(index.eligible(viewers).mask().numpy(), before)
 
 
 def test_the_index_says_until_when_it_is_exact():
     table, _ = draw_catalog(3, 200)
     index = TargetingIndex.build(table, NOW)
-    viewers = draw_viewers(3, 200)
     last = index.until_ts - 1
-    expected_BA = eligible_ads(table, context_of(viewers, last))
-    for viewer, expected_A in zip(viewers, expected_BA, strict=True):
-        assert np.array_equal(index.eligible(viewer).contains(np.arange(200)), expected_A)
-    changed_BA = eligible_ads(table, context_of(viewers, index.until_ts))
-    assert not np.array_equal(expected_BA, changed_BA)
+    found = index.eligible(draw_viewers(3, 200, last)).mask().numpy()
+    assert np.array_equal(found, eligible_ads(table, draw_viewers(3, 200, last)))
+    changed = eligible_ads(table, draw_viewers(3, 200, index.until_ts))
+    assert not np.array_equal(found, changed)
 
 
 def test_a_viewer_outside_the_masks_is_refused():
     table, _ = draw_catalog(0, 5)
-    with pytest.raises(ContractError, match="device is 8"):
-        TargetingIndex.build(table, NOW).eligible(Viewer(0, 0, 8, 0))
+    with pytest.raises(ContractError, match=r"device ranges from 8 to 8, expected 0\.\.7"):
+        TargetingIndex.build(table, NOW).eligible(make_context(ts=[NOW], device=[8]))

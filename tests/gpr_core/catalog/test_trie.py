@@ -6,8 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpr_core.catalog.trie import INDEX_FILE, Trie
-from gpr_core.support.errors import ArtifactError, ContractError, ShapeError
+from gpr_core.catalog.packed_paths import pack_paths
+from gpr_core.catalog.trie import Trie
+from gpr_core.support.errors import ContractError, ShapeError
+from tests.gpr_core.catalog.catalogs import all_leaves, all_paths
 
 
 @pytest.fixture
@@ -22,18 +24,18 @@ def trie():
 
 def test_ads_are_ranked_by_path_then_key(trie):
     assert trie.ad_key_A.tolist() == [30, 10, 20, 40]
-    assert trie.path_AL.tolist() == [[0, 1], [2, 0], [2, 1], [2, 1]]
-    assert trie.leaf_A.tolist() == [3, 4, 5, 5]
+    assert all_paths(trie).tolist() == [[0, 1], [2, 0], [2, 1], [2, 1]]
+    assert all_leaves(trie).tolist() == [3, 4, 5, 5]
 
 
 def test_nodes_are_numbered_level_by_level(trie):
     assert (trie.num_levels, trie.num_nodes, trie.num_ads) == (2, 6, 4)
-    assert trie.level_N.tolist() == [0, 1, 1, 2, 2, 2]
+    assert trie.level_start == (0, 1, 3, 6)
     assert trie.code_N.tolist() == [-1, 0, 2, 1, 0, 1]
-    assert trie.parent_N.tolist() == [-1, 0, 0, 1, 2, 2]
-    assert trie.first_N.tolist() == [0, 0, 1, 0, 1, 2]
-    assert trie.end_N.tolist() == [4, 1, 4, 1, 2, 4]
-    assert trie.child_ptr_N1.tolist() == [1, 3, 4, 6, 6, 6, 6]
+    first, end = trie.interval(torch.arange(6))
+    assert first.tolist() == [0, 0, 1, 0, 1, 2]
+    assert end.tolist() == [4, 1, 4, 1, 2, 4]
+    assert trie.child_ptr_I1.tolist() == [1, 3, 4, 6]
 
 
 def test_children_are_placed_by_code(trie):
@@ -73,30 +75,31 @@ def test_an_empty_catalog_is_a_root():
     assert trie.rank_of_ads(torch.tensor([7])).tolist() == [-1]
 
 
-def test_a_stored_tree_is_the_same_tree(trie, tmp_path):
-    trie.save(tmp_path / "a")
-    trie.save(tmp_path / "b")
-    loaded = Trie.load(tmp_path / "a")
-    assert loaded.codebook_sizes == (3, 2)
-    assert torch.equal(loaded.first_N, trie.first_N)
-    assert loaded.path_AL.dtype == torch.int16
-    assert loaded.rank_of_ads(torch.tensor([40])).tolist() == [3]
-    assert (tmp_path / "a" / INDEX_FILE).read_bytes() == (tmp_path / "b" / INDEX_FILE).read_bytes()
-
-
 def test_the_tree_moves_as_a_whole(trie):
     assert trie.to("cpu").children(torch.tensor([0])).tolist() == [[1, -1, 2]]
 
 
-def test_a_missing_index_is_refused(tmp_path):
-    with pytest.raises(ArtifactError, match="catalog index is missing"):
-        Trie.load(tmp_path)
+def test_the_order_of_ads_makes_no_difference():
+    rng = np.random.default_rng(0)
+    path_AL = rng.integers(0, 5, size=(200, 3)).astype(np.int16)
+    keys = rng.permutation(1000)[:200].astype(np.uint64) + 1
+    ascending = np.argsort(keys)
+    one = Trie.build(path_AL, keys, (5, 5, 5))
+    other = Trie.build(path_AL[ascending], keys[ascending], (5, 5, 5))
+    packed = Trie.from_packed(pack_paths(path_AL, (5, 5, 5)), keys, (5, 5, 5))
+    for tree in (other, packed):
+        assert tree.level_start == one.level_start
+        for name in ("code_N", "first_N1", "child_ptr_I1", "ad_key_A", "by_key_A"):
+            assert torch.equal(getattr(tree, name), getattr(one, name))
+    assert one.rank_of_ads(keys).tolist() == np.argsort(np.argsort(ranked(path_AL, keys))).tolist()
 
 
-def test_a_foreign_index_is_refused(tmp_path):
-    np.savez(tmp_path / INDEX_FILE, other=np.zeros(1))
-    with pytest.raises(ArtifactError, match=r"catalog index holds \['other'\]"):
-        Trie.load(tmp_path)
+def ranked(path_AL, keys):
+    """A number per ad that grows with (path, key)."""
+    return [
+        ((a * 5 + b) * 5 + c) * 2000 + key
+        for (a, b, c), key in zip(path_AL.tolist(), keys.tolist(), strict=True)
+    ]
 
 
 def test_a_key_may_appear_only_once():
@@ -130,17 +133,21 @@ def paths(draw):
 def test_the_arrays_are_the_dictionary_tree(path_AL):
     keys = np.arange(100, 100 + len(path_AL), dtype=np.uint64)
     trie = Trie.build(path_AL, keys, (4,) * path_AL.shape[1])
+    path_of = dict(zip(keys.tolist(), path_AL.tolist(), strict=True))
     below = {}
     for path, key in zip(path_AL.tolist(), keys.tolist(), strict=True):
         for length in range(len(path) + 1):
             below.setdefault(tuple(path[:length]), set()).add(key)
     assert trie.num_nodes == len(below)
+    assert [path_of[key] for key in trie.ad_key_A.tolist()] == all_paths(trie).tolist()
+    leaf_of_path = trie.nodes_of_paths(all_paths(trie))[:, -1]
+    assert torch.equal(leaf_of_path, all_leaves(trie))
     for prefix, ads in below.items():
         node = 0
         if prefix:
             node = trie.nodes_of_paths(torch.tensor([prefix]))[0, -1].item()
-        interval = slice(int(trie.first_N[node]), int(trie.end_N[node]))
-        assert set(trie.ad_key_A[interval].tolist()) == ads
+        first, end = (int(bound) for bound in trie.interval(torch.tensor([node])))
+        assert set(trie.ad_key_A[first:end].tolist()) == ads
         codes = {longer[-1] for longer in below if longer[:-1] == prefix and longer}
         child_V = trie.children(torch.tensor([node]))[0]
         assert set((child_V >= 0).nonzero()[:, 0].tolist()) == codes

@@ -11,6 +11,7 @@ from gpr_core.support.errors import ArtifactError, ContractError, GateError
 from gpr_core.tokenizer.config import TokenizationConfig
 from gpr_core.tokenizer.leaf_policy import LEAF_FILE, LeafRule
 from gpr_core.tokenizer.sid_map import codes_of
+from tests.gpr_core.catalog.catalogs import all_paths
 from tests.mini_day import NEW_ADS, make_context
 
 
@@ -60,7 +61,7 @@ def test_items_that_had_an_id_keep_it_and_new_ones_get_one(catalog, mini_day):
 def test_the_tree_holds_the_paths_of_the_ids(catalog):
     trie = catalog.catalog.trie
     expected = paths_by_key(catalog.sid_map)
-    found = dict(zip(trie.ad_key_A.tolist(), trie.path_AL.tolist(), strict=True))
+    found = dict(zip(trie.ad_key_A.tolist(), all_paths(trie).tolist(), strict=True))
     assert found == expected
 
 

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from gpr_core.catalog.trie import Trie
 from gpr_core.evaluation.config import EvaluationConfig
 from gpr_core.evaluation.intervals import UserBootstrap
 from gpr_core.evaluation.measures import (
@@ -47,8 +48,8 @@ def close(values):
 
 
 def test_hit_rates_count_new_ads_apart():
-    leaf_A = SimpleNamespace(numpy=lambda: np.array([7, 7, 8]))
-    catalog = SimpleNamespace(catalog=SimpleNamespace(trie=SimpleNamespace(leaf_A=leaf_A)))
+    trie = Trie.build(np.array([[0], [0], [1]], np.int16), np.array([1, 2, 3], np.uint64))
+    catalog = SimpleNamespace(catalog=SimpleNamespace(trie=trie))
     day = SimpleNamespace(
         catalog=catalog, truth_B=np.array([1, 2]), is_new_B=np.array([False, True])
     )

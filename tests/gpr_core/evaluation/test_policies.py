@@ -5,13 +5,14 @@ import pytest
 import torch
 
 from gpr_core.baselines.popularity import Popularity
-from gpr_core.catalog.legality import legal_nodes
 from gpr_core.evaluation import policies
 from gpr_core.evaluation.policies import floor_proposals, load_policy, propose
 from gpr_core.evaluation.pool import fixed_pool
 from gpr_core.evaluation.ranked_ads import check_distinct
 from gpr_core.support.errors import ArtifactError
+from tests.gpr_core.catalog.catalogs import legal_nodes
 from tests.mini_day import CUTOFF, PARAMS
+from tests.prefixes import logits_after
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +99,10 @@ def test_pool_order_is_that_of_the_mixture_computed_by_hand(policy, day, pool, p
         policy, day, np.array([row]), policy.catalog.to_rank_of(day.catalog)
     )
     trie = policy.catalog.catalog.trie
-    legal_BN = legal_nodes(trie, requests.eligible_BA)
+    legal_BN = legal_nodes(trie, requests.eligible.mask())
     expected = []
     for rank in pool[row][pool[row] >= 0].tolist():
-        codes = trie.path_AL[rank].long()
+        codes = trie.paths_of(torch.tensor([rank]))[0]
         mixture = 0.0
         for head, weight in enumerate(policy.model.head_weights_J.tolist()):
             node, logp = 0, 0.0
@@ -109,8 +110,12 @@ def test_pool_order_is_that_of_the_mixture_computed_by_hand(policy, day, pool, p
                 child = trie.children(torch.tensor([node]))[0]
                 legal = (child >= 0) & legal_BN[0, child.clamp(min=0)]
                 with torch.no_grad():
-                    logits = policy.model.child_logits(
-                        state, torch.tensor([0]), torch.tensor([head]), codes[None, :level]
+                    logits = logits_after(
+                        policy.model,
+                        state,
+                        torch.tensor([0]),
+                        torch.tensor([head]),
+                        codes[None, :level],
                     )[0]
                 legal = legal[: len(logits)]
                 scores = torch.where(legal, logits, torch.tensor(float("-inf")))

@@ -31,7 +31,7 @@ def make_beams(rows, heads, nodes, logps, draws=None):
 
 def test_pairs_below_overlapping_nodes_are_listed_once():
     trie, _ = make_catalog(PATHS)
-    eligible = torch.tensor([[True, False, True, True], [True, True, True, True]])
+    eligible = make_requests([[1, 0, 1, 1], [1, 1, 1, 1]]).eligible
     row, rank = eligible_ads_below(trie, eligible, torch.tensor([1, 0, 1]), torch.tensor([2, 1, 2]))
     assert row.tolist() == [0, 0, 1]
     assert rank.tolist() == [0, 2, 3]
@@ -61,7 +61,7 @@ def test_leaf_is_worth_its_best_ad():
     values = AdValues(
         torch.tensor([0, 0, 0]), torch.tensor([0, 1, 3]), torch.tensor([2.0, 10.0, -2.0]).double()
     )
-    leaf = trie.leaf_A[[0, 3]]
+    leaf = trie.leaf_of(torch.tensor([0, 3]))
     found = standardized_leaf_values(
         values, TabularPolicy((2, 2)), trie, torch.tensor([0, 0]), leaf
     )
@@ -71,7 +71,7 @@ def test_leaf_is_worth_its_best_ad():
 
 def test_path_keeps_the_head_with_the_larger_weighted_probability():
     trie, _ = make_catalog(PATHS)
-    leaf = int(trie.leaf_A[3])
+    leaf = int(trie.leaf_of(torch.tensor([3])))
     beams = make_beams([0, 0], [0, 1], [leaf, leaf], [-1.0, -0.5])
     paths, score = unite_heads(beams, torch.tensor([0.5, 0.5]), trie, by_draw=False)
     assert paths.head_M.tolist() == [1]
@@ -81,7 +81,7 @@ def test_path_keeps_the_head_with_the_larger_weighted_probability():
 
 def test_sampled_path_keeps_the_head_that_drew_it():
     trie, _ = make_catalog(PATHS)
-    leaf = int(trie.leaf_A[3])
+    leaf = int(trie.leaf_of(torch.tensor([3])))
     beams = make_beams([0, 0], [0, 1], [leaf, leaf], [-1.0, -0.5], draws=[3.0, 2.0])
     paths, _ = unite_heads(beams, torch.tensor([0.5, 0.5]), trie, by_draw=True)
     assert paths.head_M.tolist() == [0]
@@ -89,7 +89,7 @@ def test_sampled_path_keeps_the_head_that_drew_it():
 
 def test_emit_takes_the_best_ads_of_surviving_leaves_only():
     trie, ad_table = make_catalog(PATHS)
-    paths = make_beams([0], [0], [int(trie.leaf_A[0])], [-1.0])
+    paths = make_beams([0], [0], [int(trie.leaf_of(torch.tensor([0])))], [-1.0])
     values = AdValues(
         torch.tensor([0, 0, 0]), torch.tensor([0, 1, 3]), torch.tensor([2.0, 10.0, 99.0]).double()
     )

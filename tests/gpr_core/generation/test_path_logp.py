@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from gpr_core.catalog.legality import legal_nodes
 from gpr_core.generation.path_logp import distinct_prefixes, path_log_probs, prefix_nodes
 from gpr_core.support.errors import LegalityError
 from tests.conformance.generator import (
@@ -13,6 +12,7 @@ from tests.conformance.generator import (
     random_catalog,
     run,
 )
+from tests.gpr_core.catalog.catalogs import all_paths
 
 
 def test_path_logp_repeats_the_decoder_exactly():
@@ -24,7 +24,7 @@ def test_path_logp_repeats_the_decoder_exactly():
         policy,
         policy.read(requests.request_key_B),
         trie,
-        legal_nodes(trie, requests.eligible_BA),
+        requests.eligible,
         found.row_M,
         found.head_M,
         found.path_ML,
@@ -37,8 +37,8 @@ def test_shared_prefixes_are_evaluated_once():
     trie, _ = make_catalog([[0, 0], [0, 1], [1, 0]])
     policy = TabularPolicy((2, 2))
     zeros = torch.zeros(3, dtype=torch.int64)
-    legal = legal_nodes(trie, torch.ones(1, 3, dtype=torch.bool))
-    path_log_probs(policy, policy.read([100]), trie, legal, zeros, zeros, trie.path_AL.long())
+    legal = make_requests([[1, 1, 1]]).eligible
+    path_log_probs(policy, policy.read([100]), trie, legal, zeros, zeros, all_paths(trie))
     # One root and two prefixes.
     assert policy.num_rows == 3
 
@@ -65,6 +65,6 @@ def test_path_outside_the_catalog_is_refused():
 def test_illegal_path_is_refused():
     trie, _ = make_catalog([[0], [1]])
     policy, zero = TabularPolicy((2,)), torch.zeros(1, dtype=torch.int64)
-    legal = legal_nodes(trie, torch.tensor([[True, False]]))
+    legal = make_requests([[1, 0]]).eligible
     with pytest.raises(LegalityError, match=r"path \[1\] is not legal for its request"):
         path_log_probs(policy, policy.read([1]), trie, legal, zero, zero, torch.tensor([[1]]))

@@ -11,6 +11,7 @@ from gpr_core.models.gpr import GPR
 from gpr_core.support.errors import ConfigError, ContractError, ShapeError
 from gpr_core.support.seeding import seed_global_torch
 from gpr_core.training.leak_probe import leak_probe
+from tests.prefixes import logits_after
 from tests.timelines import SIZES, SMALL, make_batch, make_model
 
 CONFIG = dataclasses.replace(SMALL, knowledge_vectors=2, dropout=0.0)
@@ -32,7 +33,7 @@ def outputs(model, batch):
     state = model.read(batch)
     rows = torch.arange(len(state.row_batch_M))
     nothing = torch.zeros(len(rows), 0, dtype=torch.int64)
-    logits = model.child_logits(state, rows, rows * 0, nothing)
+    logits = logits_after(model, state, rows, rows * 0, nothing)
     return [logits, model.prefix_values(state, rows, nothing)]
 
 

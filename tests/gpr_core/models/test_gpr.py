@@ -11,6 +11,7 @@ from gpr_core.objectives.code_loss import code_loss, path_logp
 from gpr_core.objectives.masked_softmax import masked_log_softmax
 from gpr_core.support.errors import ConfigError, ContractError, ShapeError
 from gpr_core.support.seeding import seed_global_torch, torch_stream
+from tests.prefixes import logits_after
 from tests.timelines import SIZES, SMALL, make_batch, make_model, take_user
 
 USERS = ("UOOEIOEIIOE", "UEOOIEOUE", "UOE")
@@ -59,13 +60,13 @@ def test_one_user_alone_and_in_a_batch_are_read_alike():
     together = model.read(batch)
     rows, heads = torch.arange(3), torch.tensor([1, 0, 1])
     prefix = torch.tensor([[1, 2], [0, 1], [3, 0]])
-    logits = model.child_logits(together, rows, heads, prefix)
+    logits = logits_after(model, together, rows, heads, prefix)
     values = model.child_values(together, rows, prefix[:, :1])
     for user in range(3):
         alone = model.read(take_user(batch, user))
         zero = torch.tensor([0])
         one = slice(user, user + 1)
-        found = model.child_logits(alone, zero, heads[one], prefix[one])
+        found = logits_after(model, alone, zero, heads[one], prefix[one])
         torch.testing.assert_close(found, logits[one], atol=1e-5, rtol=1e-5)
         found = model.child_values(alone, zero, prefix[one, :1])
         torch.testing.assert_close(found, values[one], atol=1e-5, rtol=1e-5)
@@ -81,7 +82,7 @@ def test_children_of_prefixes_and_whole_paths_have_the_same_logits():
     rows, heads = pairs[order].T
     for level in range(len(SIZES)):
         prefix = paths_MJL[rows, heads, :level]
-        found = model.child_logits(state, rows, heads, prefix)
+        found = logits_after(model, state, rows, heads, prefix)
         torch.testing.assert_close(found, whole[level][rows, heads], atol=1e-5, rtol=1e-5)
 
 
@@ -140,7 +141,7 @@ def test_one_head_is_next_token_prediction():
     rows, heads = torch.arange(7), torch.zeros(7, dtype=torch.int64)
     per_level = [
         torch.nn.functional.cross_entropy(
-            model.child_logits(state, rows, heads, paths_MJL[:, 0, :level]), paths_MJL[:, 0, level]
+            logits_after(model, state, rows, heads, paths_MJL[:, 0, :level]), paths_MJL[:, 0, level]
         )
         for level in range(len(SIZES))
     ]
@@ -253,7 +254,7 @@ def test_a_complete_path_has_no_children_and_no_value():
     state = model.read(make_batch("UOE"))
     zero = torch.tensor([0])
     with pytest.raises(ShapeError, match="codes_NP has 3 codes per row, expected at most 2"):
-        model.child_logits(state, zero, zero, torch.tensor([[0, 0, 0]]))
+        logits_after(model, state, zero, zero, torch.tensor([[0, 0, 0]]))
     with pytest.raises(ShapeError, match="codes_NP has 3 codes per row, expected at most 2"):
         model.prefix_values(state, zero, torch.tensor([[0, 0, 0]]))
     with pytest.raises(ShapeError, match="codes_NP has 2 codes per row, expected at most 1"):

@@ -8,6 +8,7 @@ from gpr_core.models.gpr import GPR
 from gpr_core.models.history_copy import HistoryCopy, ShownAds
 from gpr_core.support.seeding import seed_global_torch
 from gpr_core.training.leak_probe import leak_probe
+from tests.prefixes import logits_after
 from tests.timelines import SIZES, SMALL, make_batch, make_model
 
 CONFIG = dataclasses.replace(SMALL, copies_history=True, dropout=0.0)
@@ -84,7 +85,7 @@ def test_paths_and_prefixes_are_scored_alike():
     whole = model.candidate_logits(state, rows, heads, paths)
     for level in range(3):
         torch.testing.assert_close(
-            model.child_logits(state, rows, heads, paths[:, :level]), whole[level]
+            logits_after(model, state, rows, heads, paths[:, :level]), whole[level]
         )
 
 

@@ -1,7 +1,6 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
 
 from gpr_core.generation.config import BeamConfig
 from gpr_core.objectives.final_value import ecpm, final_value
@@ -45,7 +44,8 @@ def roll(simulator, seed=3, agent=None):
 
 def test_rollout_is_legal_distinct_and_graded(simulator):
     found = roll(simulator)
-    eligible = simulator.decode_requests(np.arange(simulator.num_requests)).eligible_BA.numpy()
+    requests = simulator.decode_requests(np.arange(simulator.num_requests))
+    eligible = requests.eligible.mask().numpy()
     rank = found.candidates.rank_M.numpy()
     assert bool(eligible[found.row_M, rank].all())
     assert len({*zip(found.row_M.tolist(), rank.tolist(), strict=True)}) == rank.size
@@ -103,7 +103,7 @@ def test_rules_close_low_bids_and_strict_categories(simulator):
     table = simulator.snapshot.catalog.ads
     low = table.bid_micros_V[table.versions_at(requests.ts_B)] < 30_000
     assert bool(low.any())
-    assert not bool((requests.eligible_BA.numpy() & low).any())
+    assert not bool((requests.eligible.mask().numpy() & low).any())
     privacy = np.ones(1, np.int64)
     admitted = simulator._admitted_by_rules(requests.ts_B[:1], privacy)
     assert not bool(admitted[0, table.cat_l1_A == 1].any())
@@ -118,13 +118,3 @@ def test_ad_that_was_not_live_is_refused(simulator):
             simulator.reward(np.zeros(1, np.int64), np.zeros(1, np.int64))
     finally:
         table.start_V[:] = version
-
-
-def test_legal_nodes_lead_to_eligible_ads(simulator):
-    requests = simulator.decode_requests(np.arange(4))
-    legal = simulator.legal(requests)
-    leaves = simulator.trie.leaf_A
-    by_leaf = torch.zeros_like(legal)
-    row, rank = requests.eligible_BA.nonzero(as_tuple=True)
-    by_leaf[row, leaves[rank]] = True
-    assert torch.equal(legal[:, leaves], by_leaf[:, leaves])

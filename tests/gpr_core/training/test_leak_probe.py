@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from gpr_core.data.tables import TokenKind
-from gpr_core.models import gpr
+from gpr_core.models import gpr, masks
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.gpr import GPR
 from gpr_core.models.masks import segment_hybrid_peers
@@ -39,7 +39,7 @@ def test_the_probe_bites_when_all_prompts_see_each_other(
     def literal_equation_2(kind_BT: torch.Tensor, seg_BT: torch.Tensor) -> torch.Tensor:
         return segment_hybrid_peers(kind_BT, torch.zeros_like(seg_BT))
 
-    monkeypatch.setattr(gpr, "segment_hybrid_peers", literal_equation_2)
+    monkeypatch.setattr(masks, "segment_hybrid_peers", literal_equation_2)
     assert leak_probe(model, probe_batch(examples), seed=1) > 1e-3
 
 
