@@ -81,7 +81,7 @@ def run_study(source: str, folder: Path, seeds: Sequence[int]) -> dict[str, Any]
     }
     users = {day.seed: day.next_day.column("user_key") for day in days}
     new = {day.seed: day.next_day.is_new_B for day in days}
-    return summarize(results, users, new)
+    return summarize(results, users, new, same_users=source == "movielens")
 
 
 def row_names(day: StudyDay) -> list[str]:
@@ -101,6 +101,8 @@ def summarize(
     results: Mapping[int, Mapping[str, Found]],
     users: Mapping[int, npt.NDArray[np.int64]],
     is_new: Mapping[int, npt.NDArray[np.bool_]],
+    *,
+    same_users: bool,
 ) -> dict[str, Any]:
     """Turn positions into the table.
 
@@ -108,6 +110,8 @@ def summarize(
         results: Seed -> row -> what was measured.
         users: Seed -> user of each request.
         is_new: Seed -> whether the user had not been shown the ad before.
+        same_users: Whether equal keys of different seeds are the same person, who is then drawn
+            with all seeds.
 
     Returns:
         Rows in order: mean over seeds, values by seed, the paired difference to HSTU with its
@@ -122,11 +126,8 @@ def summarize(
         for metric in _metrics()
     }
     counts = [len(users[seed]) for seed in seeds]
-    # A user of one seed is another person, or met by another model, than the same key elsewhere.
-    cluster = np.concatenate(
-        [np.stack([np.full(n, seed), users[seed]]) for seed, n in zip(seeds, counts, strict=True)],
-        axis=1,
-    )
+    world_B = np.zeros(sum(counts), np.int64) if same_users else np.repeat(seeds, counts)
+    cluster = np.stack([world_B, np.concatenate([users[seed] for seed in seeds])])
     _, cluster_B = np.unique(cluster, axis=1, return_inverse=True)
     bootstrap = UserBootstrap(cluster_B, seed=0)
     rows = {}

@@ -10,22 +10,20 @@ C flat (row, ad) pairs.
 Source: specification 5.1.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
-
-from gpr_core.support.bits import count_bits
 
 Words = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.int64]
 
 WORD = 64
 
 _WORD_BITS = 6
 _BLOCK_BITS = 8
 _ADS_PER_BLOCK = 1 << _BLOCK_BITS
+_ONE = np.uint64(1)
 _EVEN_BYTES, _ADD_BYTES, _ADD_PAIRS = (
     np.uint32(0x00FF00FF),
     np.uint32(0x01010101),
@@ -46,9 +44,9 @@ class EligibleAds:
     """
 
     num_ads: int
-    word_BW: Tensor
-    inside_BW: Tensor
-    before_BK: Tensor
+    word_BW: Words
+    inside_BW: npt.NDArray[np.uint8]
+    before_BK: npt.NDArray[np.int32]
 
     @classmethod
     def of_words(cls, word_BW: Words, num_ads: int) -> "EligibleAds":
@@ -59,7 +57,7 @@ class EligibleAds:
             num_ads: A.
 
         Returns:
-            The eligible ads, on the CPU.
+            The eligible ads.
         """
         # The counts of a block are the four bytes of one number. The product adds up all bytes
         # below each byte; three words hold at most 192 ads, so that no sum outgrows its byte.
@@ -69,12 +67,7 @@ class EligibleAds:
         before_BK = np.zeros((count_BK.shape[0], count_BK.shape[1] + 1), dtype=np.int32)
         block_BK = (pair_BK * _ADD_PAIRS) >> np.uint32(16)
         np.cumsum(block_BK, axis=1, out=before_BK[:, 1:], dtype=np.int32)
-        return cls(
-            num_ads,
-            torch.from_numpy(word_BW),
-            torch.from_numpy(inside_BK.view(np.uint8)),
-            torch.from_numpy(before_BK),
-        )
+        return cls(num_ads, word_BW, inside_BK.view(np.uint8), before_BK)
 
     @classmethod
     def of_mask(cls, eligible_BA: npt.NDArray[np.bool_]) -> "EligibleAds":
@@ -84,7 +77,7 @@ class EligibleAds:
             eligible_BA: [B, A] bool.
 
         Returns:
-            The eligible ads, on the CPU.
+            The eligible ads.
         """
         return cls.of_words(pack_ads(eligible_BA), eligible_BA.shape[1])
 
@@ -93,47 +86,33 @@ class EligibleAds:
         """Requests B."""
         return len(self.word_BW)
 
-    def totals(self) -> Tensor:
+    def totals(self) -> Ints:
         """Count the eligible ads of each request.
 
         Returns:
             [B] int64.
         """
-        return self.before_BK[:, -1].to(torch.int64)
+        return self.before_BK[:, -1].astype(np.int64)
 
-    def to(self, device: str | torch.device) -> "EligibleAds":
-        """Copy to a device.
-
-        Args:
-            device: For example `cuda`.
-
-        Returns:
-            The same ads there.
-        """
-        return replace(
-            self,
-            word_BW=self.word_BW.to(device),
-            inside_BW=self.inside_BW.to(device),
-            before_BK=self.before_BK.to(device),
-        )
-
-    def count_before(self, row_M: Tensor, rank_M: Tensor) -> Tensor:
+    def count_before(self, row_M: Ints, rank_M: Ints) -> Ints:
         """Count the eligible ads of smaller rank.
 
         Args:
             row_M: [M] int64, request.
-            rank_M: [M] int64 in 0..A.
+            rank_M: [M] integers in 0..A.
 
         Returns:
             [M] int64.
         """
         place_M = row_M * self.word_BW.shape[1] + (rank_M >> _WORD_BITS)
-        low_M = self.word_BW.view(-1)[place_M] & ((1 << (rank_M & (WORD - 1))) - 1)
+        shift_M = (rank_M & (WORD - 1)).astype(np.uint64)
+        word_M = self.word_BW.view(np.uint64).ravel()[place_M]
+        inside_M = np.bitwise_count(word_M & ((_ONE << shift_M) - _ONE))
         block_M = row_M * self.before_BK.shape[1] + (rank_M >> _BLOCK_BITS)
-        before_M = self.before_BK.view(-1)[block_M]
-        return before_M + self.inside_BW.view(-1)[place_M] + count_bits(low_M)
+        before_M = self.before_BK.ravel()[block_M].astype(np.int64)
+        return np.asarray(before_M + self.inside_BW.ravel()[place_M] + inside_M)
 
-    def count_between(self, row_M: Tensor, first_M: Tensor, end_M: Tensor) -> Tensor:
+    def count_between(self, row_M: Ints, first_M: Ints, end_M: Ints) -> Ints:
         """Count the eligible ads of rank intervals, such as those of tree nodes.
 
         Args:
@@ -146,7 +125,7 @@ class EligibleAds:
         """
         return self.count_before(row_M, end_M) - self.count_before(row_M, first_M)
 
-    def contains(self, row_M: Tensor, rank_M: Tensor) -> Tensor:
+    def contains(self, row_M: Ints, rank_M: Ints) -> npt.NDArray[np.bool_]:
         """Say whether ads are eligible.
 
         Args:
@@ -156,18 +135,17 @@ class EligibleAds:
         Returns:
             [M] bool.
         """
-        word_M = self.word_BW.view(-1)[row_M * self.word_BW.shape[1] + (rank_M >> _WORD_BITS)]
-        return ((word_M >> (rank_M & (WORD - 1))) & 1).to(torch.bool)
+        word_M = self.word_BW.ravel()[row_M * self.word_BW.shape[1] + (rank_M >> _WORD_BITS)]
+        return np.asarray((word_M >> (rank_M & (WORD - 1))) & 1, dtype=np.bool_)
 
-    def mask(self) -> Tensor:
+    def mask(self) -> npt.NDArray[np.bool_]:
         """Unpack the bits.
 
         Returns:
             [B, A] bool.
         """
-        place_A = torch.arange(self.num_ads, device=self.word_BW.device)
-        word_BA = self.word_BW[:, place_A >> _WORD_BITS]
-        return ((word_BA >> (place_A & (WORD - 1))) & 1).to(torch.bool)
+        bits = np.unpackbits(self.word_BW.view(np.uint8), axis=1, bitorder="little")
+        return bits[:, : self.num_ads].astype(np.bool_)
 
 
 def pack_ads(is_set_BA: npt.NDArray[np.bool_]) -> Words:

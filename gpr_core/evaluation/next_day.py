@@ -314,7 +314,7 @@ def _eligibility(simulator: Simulator, num_ads: int) -> tuple[Bools, Ints]:
     for start in range(0, simulator.num_requests, _BATCH):
         rows_B = np.arange(start, min(start + _BATCH, simulator.num_requests))
         found = simulator.decode_requests(rows_B)
-        eligible_BA[rows_B] = found.eligible.mask().numpy()
+        eligible_BA[rows_B] = found.eligible.mask()
         if found.shown_BA is not None:
             shown_BA[rows_B] = found.shown_BA
     return eligible_BA, shown_BA

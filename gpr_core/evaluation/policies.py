@@ -225,7 +225,7 @@ def _read(
     requests = DecodeRequests(
         request_key_B=key_B,
         ts_B=day.column("ts")[rows_B],
-        eligible=eligible.to(policy.device),
+        eligible=eligible,
         shown_BA=day.shown_BA[rows_B][:, to_reference_A],
     )
     return requests, state
@@ -234,11 +234,9 @@ def _read(
 def _decode(
     policy: JudgedPolicy, state: ReadoutState, requests: DecodeRequests, beam: BeamConfig
 ) -> Candidates:
-    """Generate candidates, on the CPU."""
+    """Generate candidates."""
     tables = policy.catalog.catalog
-    trie = tables.trie.to(policy.device)
-    found = decode(policy.model, policy.model, state, requests, trie, tables.ads, beam)
-    return Candidates(*(column.cpu() for column in found))
+    return decode(policy.model, policy.model, state, requests, tables.trie, tables.ads, beam)
 
 
 def _fill(lists: RankedAds, rows_B: Ints, found: Candidates, to_reference_A: Ints) -> None:
@@ -253,22 +251,18 @@ def _pool_scores(
 ) -> Floats:
     """Order the pool by mixture path log-probability, then by predicted value inside a leaf."""
     tables = policy.catalog.catalog
-    trie = tables.trie.to(policy.device)
+    trie = tables.trie
     row, place = np.nonzero(pool_BP != NO_AD)
     if not row.size:
         return np.full(pool_BP.shape, -np.inf)
-    row_C = torch.from_numpy(row).to(policy.device)
-    rank_C = torch.from_numpy(pool_BP[row, place]).to(policy.device)
-    leaf_U, inverse_C = torch.unique(
-        row_C * trie.num_nodes + trie.leaf_of(rank_C), return_inverse=True
-    )
-    logp_U = _mixture_logp(policy, state, requests, leaf_U)
-    values = predict_values(
-        policy.model, state, requests, tables.ads, trie, (row_C, rank_C)
-    ).final_value_M
+    rank_C = pool_BP[row, place]
+    leaf_C = trie.leaf_of(torch.from_numpy(rank_C)).numpy()
+    leaf_U, inverse_C = np.unique(row * trie.num_nodes + leaf_C, return_inverse=True)
+    logp_U = _mixture_logp(policy, state, requests, torch.from_numpy(leaf_U)).cpu().numpy()
+    values = predict_values(policy.model, state, requests, tables.ads, trie, (row, rank_C))
     logp_BP, value_BP = (np.full(pool_BP.shape, -np.inf) for _ in range(2))
-    logp_BP[row, place] = logp_U[inverse_C].cpu().numpy()
-    value_BP[row, place] = values.cpu().numpy()
+    logp_BP[row, place] = logp_U[inverse_C]
+    value_BP[row, place] = values.final_value_M
     order_BP = np.lexsort((value_BP, logp_BP), axis=1)
     rank_BP = np.empty(pool_BP.shape)
     np.put_along_axis(rank_BP, order_BP, np.arange(pool_BP.shape[1], dtype=np.float64)[None], 1)
@@ -279,7 +273,7 @@ def _mixture_logp(
     policy: JudgedPolicy, state: ReadoutState, requests: DecodeRequests, leaf_U: torch.Tensor
 ) -> torch.Tensor:
     """Log-probability of complete paths, heads mixed by their weights; leaf_U = row * N + leaf."""
-    trie = policy.catalog.catalog.trie.to(policy.device)
+    trie = policy.catalog.catalog.trie
     weight_J = policy.model.head_weights_J
     num_heads = weight_J.numel()
     row_U, leaf = leaf_U // trie.num_nodes, leaf_U % trie.num_nodes
@@ -289,9 +283,9 @@ def _mixture_logp(
         state,
         trie,
         requests.eligible,
-        row_U.repeat_interleave(num_heads),
-        torch.arange(num_heads, device=leaf_U.device).repeat(leaf_U.numel()),
-        path_UL.repeat_interleave(num_heads, dim=0),
+        row_U.repeat_interleave(num_heads).to(policy.device),
+        torch.arange(num_heads).repeat(leaf_U.numel()).to(policy.device),
+        path_UL.repeat_interleave(num_heads, dim=0).to(policy.device),
     )
     logp_UJ = found.logp_ML.double().sum(1).view(-1, num_heads)
     return torch.logsumexp(logp_UJ + weight_J.double().log(), dim=1)

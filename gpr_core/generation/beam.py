@@ -1,22 +1,27 @@
 """Beams on the trie: entering the root, extending by legal codes, cutting a level.
 
 All beams of a batch lie in flat rows sorted by (request, head, node). A beam only ever enters a
-node with an eligible ad below it, so that none dies.
-Letters: B requests, J heads, L levels, P codes so far, V codes, M flat beams, C flat children,
-D flat children that survive.
+node with an eligible ad below it, so that none dies. The beams are a few thousand numbers and stay
+on the host; what the model makes of them stays where the model is.
+
+Letters: J heads, L levels, P codes so far, V codes, M flat beams, C flat children, D flat children
+that survive.
 """
 
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.catalog.legality import legal_children
 from gpr_core.catalog.trie import Trie
-from gpr_core.generation.ordering import rank_in_group
 from gpr_core.generation.protocols import Policy
 from gpr_core.objectives.masked_softmax import masked_log_softmax
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 class Beams(NamedTuple):
@@ -27,31 +32,40 @@ class Beams(NamedTuple):
         head_M: [M] int64.
         node_M: [M] int64, trie node.
         code_MP: [M, P] int64.
-        logp_MP: [M, P] log-probability of each code over its legal set.
+        logp_MP: [M, P] float32, log-probability of each code over its legal set.
         legal_count_MP: [M, P] int64, size of each legal set.
-        draw_M: [M] perturbed log-probability (mode gumbel), else 0.
-        value_M: [M] standardized value of the prefix, 0 where it was not asked for.
+        draw_M: [M] float64, perturbed log-probability (mode gumbel), else 0.
+        value_M: [M] float64, standardized value of the prefix, 0 where it was not asked for.
     """
 
-    row_M: Tensor
-    head_M: Tensor
-    node_M: Tensor
-    code_MP: Tensor
-    logp_MP: Tensor
-    legal_count_MP: Tensor
-    draw_M: Tensor
-    value_M: Tensor
+    row_M: Ints
+    head_M: Ints
+    node_M: Ints
+    code_MP: Ints
+    logp_MP: npt.NDArray[np.float32]
+    legal_count_MP: Ints
+    draw_M: Floats
+    value_M: Floats
 
-    def select(self, keep_M: Tensor) -> "Beams":
+    def select(self, keep_M: Ints) -> "Beams":
         """Keep some beams.
 
         Args:
-            keep_M: Boolean mask over M, or integer positions.
+            keep_M: Positions.
 
         Returns:
             The chosen beams.
         """
-        return Beams(*(column[keep_M] for column in self))
+        columns: list[Any] = [column[keep_M] for column in self]
+        return Beams(*columns)
+
+    def logp(self) -> Floats:
+        """Give the log-probability of each prefix.
+
+        Returns:
+            [M] float64.
+        """
+        return np.asarray(self.logp_MP.sum(axis=1, dtype=np.float64))
 
 
 class Extensions(NamedTuple):
@@ -61,18 +75,18 @@ class Extensions(NamedTuple):
         beam_C: [C] int64, beam that is extended.
         code_C: [C] int64.
         node_C: [C] int64, child node.
-        logp_C: [C] log-probability of the code over the legal set.
+        logp_C: [C] float32, log-probability of the code over the legal set.
         legal_count_M: [M] int64, number of legal codes of each beam.
     """
 
-    beam_C: Tensor
-    code_C: Tensor
-    node_C: Tensor
-    logp_C: Tensor
-    legal_count_M: Tensor
+    beam_C: Ints
+    code_C: Ints
+    node_C: Ints
+    logp_C: npt.NDArray[np.float32]
+    legal_count_M: Ints
 
 
-def enter_root(eligible: EligibleAds, rows_B: Tensor, num_heads: int) -> Beams:
+def enter_root(eligible: EligibleAds, rows_B: Ints, num_heads: int) -> Beams:
     """Place one beam per head at the root of every request that has an eligible ad.
 
     Args:
@@ -84,20 +98,52 @@ def enter_root(eligible: EligibleAds, rows_B: Tensor, num_heads: int) -> Beams:
         Beams without codes.
     """
     rows = rows_B[eligible.totals()[rows_B] > 0]
-    row_M = rows.repeat_interleave(num_heads)
-    head_M = torch.arange(num_heads, device=rows.device).repeat(rows.numel())
-    empty = torch.zeros((row_M.numel(), 0), device=rows.device)
-    zeros_M = torch.zeros(row_M.numel(), dtype=torch.float64, device=rows.device)
+    row_M = np.repeat(rows, num_heads)
+    zeros_M = np.zeros(row_M.size)
+    nothing = np.zeros((row_M.size, 0), dtype=np.int64)
     return Beams(
         row_M=row_M,
-        head_M=head_M,
-        node_M=torch.zeros_like(row_M),
-        code_MP=empty.to(torch.int64),
-        logp_MP=empty,
-        legal_count_MP=empty.to(torch.int64),
+        head_M=np.tile(np.arange(num_heads), rows.size),
+        node_M=np.zeros_like(row_M),
+        code_MP=nothing,
+        logp_MP=nothing.astype(np.float32),
+        legal_count_MP=nothing,
         draw_M=zeros_M,
         value_M=zeros_M,
     )
+
+
+def begin(policy: Policy, state: Any, beams: Beams) -> Any:
+    """Let the policy start the paths of beams.
+
+    Args:
+        policy: Proposes codes.
+        state: What it read.
+        beams: Beams at the root.
+
+    Returns:
+        Its prefixes, row by row.
+    """
+    device = policy.head_weights_J.device
+    rows, heads = (torch.from_numpy(part).to(device) for part in (beams.row_M, beams.head_M))
+    return policy.begin(state, rows, heads)
+
+
+def follow(policy: Policy, prefixes: Any, extensions: Extensions, kept_D: Ints) -> Any:
+    """Let the policy choose the codes that survived.
+
+    Args:
+        policy: Proposes codes.
+        prefixes: What it knows of the beams before.
+        extensions: Their extensions.
+        kept_D: [D] int64, positions of the survivors.
+
+    Returns:
+        Its prefixes of the beams after.
+    """
+    device = policy.head_weights_J.device
+    chosen = (extensions.beam_C[kept_D], extensions.code_C[kept_D])
+    return policy.extend(prefixes, *(torch.from_numpy(part).to(device) for part in chosen))
 
 
 def extend(
@@ -117,20 +163,22 @@ def extend(
     """
     logits_MV = policy.child_logits(prefixes)
     found = legal_children(trie, eligible, beams.row_M, beams.node_M)
+    cell_C = found.row_C * logits_MV.shape[1] + found.code_C
+    cell = torch.from_numpy(cell_C).to(logits_MV.device)
     legal_MV = torch.zeros(logits_MV.shape, dtype=torch.bool, device=logits_MV.device)
-    legal_MV[found.row_C, found.code_C] = True
+    legal_MV.view(-1)[cell] = True
     logp_MV = masked_log_softmax(logits_MV, legal_MV)
     return Extensions(
         beam_C=found.row_C,
         code_C=found.code_C,
         node_C=found.node_C,
-        logp_C=logp_MV[found.row_C, found.code_C],
-        legal_count_M=torch.bincount(found.row_C, minlength=beams.row_M.numel()),
+        logp_C=logp_MV.reshape(-1)[cell].cpu().numpy(),
+        legal_count_M=np.bincount(found.row_C, minlength=beams.row_M.size),
     )
 
 
 def advance(
-    beams: Beams, extensions: Extensions, kept_D: Tensor, draw_C: Tensor, value_C: Tensor
+    beams: Beams, extensions: Extensions, kept_D: Ints, draw_C: Floats, value_C: Floats
 ) -> Beams:
     """Replace beams by the extensions that survived.
 
@@ -146,8 +194,8 @@ def advance(
     """
     parent = extensions.beam_C[kept_D]
 
-    def grow(column_MP: Tensor, last_C: Tensor) -> Tensor:
-        return torch.cat([column_MP[parent], last_C.unsqueeze(1)], dim=1)
+    def grow(column_MP: npt.NDArray[Any], last_C: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.concatenate([column_MP[parent], last_C[:, None]], axis=1)
 
     return Beams(
         row_M=beams.row_M[parent],
@@ -159,18 +207,3 @@ def advance(
         draw_M=draw_C[kept_D],
         value_M=value_C[kept_D],
     )
-
-
-def best_of_group(group_C: Tensor, score_C: Tensor, logp_C: Tensor, width: int) -> Tensor:
-    """Cut each group to a width: by score, then log-probability, then the smaller path.
-
-    Args:
-        group_C: [C] int64, group of each extension; inside a group ordered by path.
-        score_C: [C] scores.
-        logp_C: [C] log-probabilities of the whole prefix.
-        width: Extensions to keep per group.
-
-    Returns:
-        [D] int64, positions of those kept, ascending.
-    """
-    return (rank_in_group(group_C, score_C, logp_C) < width).nonzero()[:, 0]

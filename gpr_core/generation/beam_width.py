@@ -3,19 +3,21 @@
 Letters: M prefixes, G groups (what shares a width, for example one request and head).
 """
 
-import torch
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
 
 
 def allocate_width(
-    value_M: Tensor,
-    group_M: Tensor,
-    capacity_M: Tensor,
+    value_M: npt.NDArray[np.float64],
+    group_M: Ints,
+    capacity_M: Ints,
     *,
     width: int,
     temperature: float,
     over_generation: float,
-) -> Tensor:
+) -> Ints:
     """Give prefixes of higher value more children.
 
     Shares are a softmax of the value; every prefix gets at least one child and never more than it
@@ -38,31 +40,27 @@ def allocate_width(
         Specification 5.2 (dynamic width).
 
     Example:
-        >>> allocate_width(torch.tensor([2.0, 0.0]), torch.tensor([0, 0]), torch.tensor([9, 9]),
+        >>> allocate_width(np.array([2.0, 0.0]), np.array([0, 0]), np.array([9, 9]),
         ...     width=4, temperature=1.0, over_generation=1.0).tolist()
         [4, 1]
     """
-    if not value_M.numel():
-        return torch.zeros_like(capacity_M)
-    _, group_M, size_G = torch.unique_consecutive(group_M, return_inverse=True, return_counts=True)
-    num_groups = size_G.numel()
-    scaled_M = value_M.to(torch.float64) / temperature
-    lowest_G = scaled_M.new_full((num_groups,), float("-inf"))
-    top_G = lowest_G.scatter_reduce(0, group_M, scaled_M, "amax")
-    weight_M = (scaled_M - top_G[group_M]).exp()
-    total_G = weight_M.new_zeros(num_groups).index_add(0, group_M, weight_M)
-    wanted_M = (width * over_generation * weight_M / total_G[group_M]).round().to(torch.int64)
-    share_M = torch.minimum(wanted_M.clamp(min=1), capacity_M)
-    zeros_G = torch.zeros(num_groups, dtype=torch.int64, device=value_M.device)
-    children_G = zeros_G.index_add(0, group_M, capacity_M)
-    missing_G = children_G.clamp(max=width) - zeros_G.index_add(0, group_M, share_M)
-    spare_M = capacity_M - share_M
-    order_M = torch.argsort(value_M, stable=True, descending=True)
-    order_M = order_M[torch.argsort(group_M[order_M], stable=True)]
-    ordered_M = spare_M[order_M]
-    before_M = torch.cumsum(ordered_M, 0) - ordered_M
-    start_G = torch.cumsum(size_G, 0) - size_G
-    before_M = before_M - before_M[start_G][group_M[order_M]]
-    extra_M = (missing_G[group_M[order_M]] - before_M).clamp(min=0)
-    share_M[order_M] += torch.minimum(extra_M, ordered_M)
-    return share_M
+    if not value_M.size:
+        return np.zeros_like(capacity_M)
+    opens_M = np.append(True, group_M[1:] != group_M[:-1])
+    start_G = np.flatnonzero(opens_M)
+    group_M = np.cumsum(opens_M) - 1
+    scaled_M = value_M.astype(np.float64) / temperature
+    weight_M = np.exp(scaled_M - np.maximum.reduceat(scaled_M, start_G)[group_M])
+    share_M = weight_M / np.add.reduceat(weight_M, start_G)[group_M]
+    wanted_M = np.rint(width * over_generation * share_M).astype(np.int64)
+    allowed_M = np.minimum(np.maximum(wanted_M, 1), capacity_M)
+    children_G = np.add.reduceat(capacity_M, start_G)
+    missing_G = np.minimum(children_G, width) - np.add.reduceat(allowed_M, start_G)
+    # By value inside a group: what is missing is handed out until none is left.
+    order_M = np.lexsort((-value_M, group_M))
+    spare_M = (capacity_M - allowed_M)[order_M]
+    before_M = np.cumsum(spare_M) - spare_M
+    before_M -= before_M[start_G][group_M]
+    extra_M = np.clip(missing_G[group_M] - before_M, 0, spare_M)
+    allowed_M[order_M] += extra_M
+    return allowed_M

@@ -5,15 +5,14 @@ Letters: M flat beams, C flat children.
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from gpr_core.data.keyed_sampling import keyed_uniform
 
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
-def gumbel_noise(
-    seed: int, request_key_C: npt.NDArray[np.int64], head_C: Tensor, node_C: Tensor
-) -> Tensor:
+
+def gumbel_noise(seed: int, request_key_C: Ints, head_C: Ints, node_C: Ints) -> Floats:
     """Draw standard Gumbel numbers keyed by request, head and node.
 
     Args:
@@ -25,15 +24,13 @@ def gumbel_noise(
     Returns:
         [C] float64; the same keys give the same number in any batch.
     """
-    uniform = keyed_uniform(
-        seed, "stochastic beam", request_key_C, head_C.cpu().numpy(), node_C.cpu().numpy()
-    )
-    return torch.from_numpy(-np.log(-np.log(uniform))).to(node_C.device)
+    uniform_C = keyed_uniform(seed, "stochastic beam", request_key_C, head_C, node_C)
+    return np.asarray(-np.log(-np.log(uniform_C)))
 
 
 def perturb_children(
-    parent_draw_M: Tensor, beam_C: Tensor, logp_C: Tensor, noise_C: Tensor
-) -> Tensor:
+    parent_draw_M: Floats, beam_C: Ints, logp_C: Floats, noise_C: Floats
+) -> Floats:
     """Perturb children so that the largest of each parent equals the parent's number.
 
     With that condition, and heads as the first choice, the top k leaves are k samples without
@@ -41,7 +38,7 @@ def perturb_children(
 
     Args:
         parent_draw_M: [M] float64, perturbed log-probability of each beam.
-        beam_C: [C] int64, parent of each child.
+        beam_C: [C] int64, parent of each child, ascending; every beam has a child.
         logp_C: [C] float64, log-probability of the whole extended prefix.
         noise_C: [C] float64 standard Gumbel numbers.
 
@@ -52,8 +49,11 @@ def perturb_children(
         Kool, van Hoof and Welling, "Stochastic beams and where to find them", 2019.
     """
     free_C = logp_C + noise_C
-    top_M = torch.full_like(parent_draw_M, float("-inf"))
-    top_C = top_M.scatter_reduce(0, beam_C, free_C, "amax")[beam_C]
+    first_M = np.flatnonzero(np.append(True, beam_C[1:] != beam_C[:-1]))
+    top_C = np.maximum.reduceat(free_C, first_M)[beam_C]
     parent_C = parent_draw_M[beam_C]
-    shift_C = parent_C - free_C + torch.log(-torch.expm1(free_C - top_C))
-    return parent_C - shift_C.clamp(min=0.0) - torch.log1p(torch.exp(-shift_C.abs()))
+    # The largest child has log(0): it keeps exactly the number of its parent.
+    with np.errstate(divide="ignore"):
+        shift_C = parent_C - free_C + np.log(-np.expm1(free_C - top_C))
+    smoothed_C = np.log1p(np.exp(-np.abs(shift_C)))
+    return np.asarray(parent_C - np.maximum(shift_C, 0.0) - smoothed_C)

@@ -6,13 +6,13 @@ Letters: B requests, A ads by rank, L levels, M flat paths or ads, C flat (path,
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from gpr_core.catalog.ads import AdTable
 from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.catalog.trie import Trie
-from gpr_core.generation.beam import Beams
+from gpr_core.generation.beam import Beams, Floats, Ints
 from gpr_core.generation.config import BeamConfig
 from gpr_core.generation.ordering import expand_intervals, rank_in_group
 from gpr_core.generation.protocols import Candidates, DecodeRequests, Valuer
@@ -31,18 +31,18 @@ class AdValues(NamedTuple):
         final_value_M: [M] float64, eCPM units.
     """
 
-    row_M: Tensor
-    rank_M: Tensor
-    final_value_M: Tensor
+    row_M: Ints
+    rank_M: Ints
+    final_value_M: Floats
 
 
 def eligible_ads_below(
-    trie: Trie, eligible: EligibleAds, row_M: Tensor, node_M: Tensor
-) -> tuple[Tensor, Tensor]:
+    trie: Trie, eligible: EligibleAds, row_M: Ints, node_M: Ints
+) -> tuple[Ints, Ints]:
     """List the distinct (request, ad) pairs below nodes.
 
     Args:
-        trie: The catalog's tree.
+        trie: The catalog's tree, on the host.
         eligible: Ads that may serve each request.
         row_M: [M] int64, request of each node.
         node_M: [M] int64.
@@ -50,9 +50,9 @@ def eligible_ads_below(
     Returns:
         (row [C] int64, rank [C] int64), sorted by row and rank.
     """
-    entry_M = torch.unique(row_M * trie.num_nodes + node_M)
-    row_M, node_M = entry_M // trie.num_nodes, entry_M % trie.num_nodes
-    owner_C, rank_C = expand_intervals(*trie.interval(node_M))
+    row_M, node_M = np.divmod(np.unique(row_M * trie.num_nodes + node_M), trie.num_nodes)
+    first_M, end_M = (part.numpy() for part in trie.interval(torch.from_numpy(node_M)))
+    owner_C, rank_C = expand_intervals(first_M, end_M)
     row_C = row_M[owner_C]
     may_serve_C = eligible.contains(row_C, rank_C)
     return row_C[may_serve_C], rank_C[may_serve_C]
@@ -64,7 +64,7 @@ def predict_values(
     requests: DecodeRequests,
     ad_table: AdTable,
     trie: Trie,
-    pairs: tuple[Tensor, Tensor],
+    pairs: tuple[Ints, Ints],
     *,
     weights: FinalValueWeights = DEFAULT_WEIGHTS,
 ) -> AdValues:
@@ -83,43 +83,41 @@ def predict_values(
         One value per pair, in the order of the pairs.
     """
     row_C, rank_C = pairs
-    parts = [torch.zeros(0, dtype=torch.float64, device=row_C.device)]
-    parts += [
-        _predict_chunk(valuer, state, requests, ad_table, trie, chunk, weights)
-        for chunk in zip(
-            torch.split(row_C, _CHUNK_PAIRS), torch.split(rank_C, _CHUNK_PAIRS), strict=True
-        )
-    ]
-    return AdValues(row_C, rank_C, torch.cat(parts))
+    parts = [np.zeros(0)]
+    for start in range(0, row_C.size, _CHUNK_PAIRS):
+        chunk = slice(start, start + _CHUNK_PAIRS)
+        some = (row_C[chunk], rank_C[chunk])
+        parts.append(_predict_chunk(valuer, state, requests, ad_table, trie, some, weights))
+    return AdValues(row_C, rank_C, np.concatenate(parts))
 
 
 def standardized_leaf_values(
-    values: AdValues, valuer: Valuer, trie: Trie, row_C: Tensor, leaf_C: Tensor
-) -> Tensor:
+    values: AdValues, valuer: Valuer, trie: Trie, row_C: Ints, leaf_C: Ints
+) -> Floats:
     """Value a leaf by its best ad, in the units of the prefix values.
 
     Args:
         values: Values of all eligible ads below the leaves.
         valuer: Gives mean and standard deviation.
-        trie: The catalog's tree.
+        trie: The catalog's tree, on the host.
         row_C: [C] int64, request of each leaf.
         leaf_C: [C] int64, leaf nodes with an eligible ad.
 
     Returns:
         [C] float64.
     """
-    pair_M = values.row_M * trie.num_nodes + trie.leaf_of(values.rank_M)
+    pair_M = values.row_M * trie.num_nodes + _leaf_of(trie, values.rank_M)
     # Ranks ascend with their leaf, so that pairs of one leaf are neighbors.
-    leaf_U, owner_M = torch.unique_consecutive(pair_M, return_inverse=True)
-    lowest_U = torch.full((leaf_U.numel(),), float("-inf"), dtype=torch.float64)
-    best_U = lowest_U.to(leaf_U.device).scatter_reduce(0, owner_M, values.final_value_M, "amax")
-    best_C = best_U[torch.searchsorted(leaf_U, row_C * trie.num_nodes + leaf_C)]
-    return (best_C - valuer.value_mean.to(torch.float64)) / valuer.value_std.to(torch.float64)
+    first_U = np.flatnonzero(np.append(True, pair_M[1:] != pair_M[:-1]))
+    best_U = np.maximum.reduceat(values.final_value_M, first_U)
+    found_C = np.searchsorted(pair_M[first_U], row_C * trie.num_nodes + leaf_C)
+    mean, deviation = float(valuer.value_mean), float(valuer.value_std)
+    return np.asarray((best_U[found_C] - mean) / deviation)
 
 
 def unite_heads(
-    beams: Beams, head_weights_J: Tensor, trie: Trie, *, by_draw: bool
-) -> tuple[Beams, Tensor]:
+    beams: Beams, head_weights_J: npt.NDArray[np.float64], trie: Trie, *, by_draw: bool
+) -> tuple[Beams, Floats]:
     """Keep each path once per request, from the head that likes it most.
 
     Args:
@@ -132,18 +130,17 @@ def unite_heads(
         (distinct paths sorted by request and path, their score [M] float64: log head weight plus
         path log-probability).
     """
-    log_weight_J = head_weights_J.to(torch.float64).log()
-    score_M = log_weight_J[beams.head_M] + beams.logp_MP.to(torch.float64).sum(1)
+    score_M = np.log(head_weights_J)[beams.head_M] + beams.logp()
     path_M = beams.row_M * trie.num_nodes + beams.node_M
-    is_best_M = rank_in_group(path_M, beams.draw_M if by_draw else score_M) == 0
-    kept = is_best_M.nonzero().squeeze(1)
-    kept = kept[torch.argsort(path_M[kept], stable=True)]
+    order_M = np.lexsort((-(beams.draw_M if by_draw else score_M), path_M))
+    is_best_M = np.append(True, path_M[order_M][1:] != path_M[order_M][:-1])
+    kept = order_M[is_best_M]
     return beams.select(kept), score_M[kept]
 
 
 def emit(
     paths: Beams,
-    score_M: Tensor,
+    score_M: Floats,
     values: AdValues,
     trie: Trie,
     ad_table: AdTable,
@@ -158,7 +155,7 @@ def emit(
         paths: Distinct complete paths, sorted by request and path.
         score_M: [M] their scores.
         values: Values of all eligible ads below them, possibly of more.
-        trie: The catalog's tree.
+        trie: The catalog's tree, on the host.
         ad_table: Advertisers, for the cap.
         config: Parameters.
 
@@ -170,45 +167,53 @@ def emit(
     ranking = by_score if config.order == "retrieval" else by_value
     chosen_by = (offers.draw_C, *ranking) if config.mode == "gumbel" else ranking
     kept = _cut_lists(offers, chosen_by, trie, ad_table, config)
-    row, rank, owner = offers.row_C[kept], offers.rank_C[kept], offers.path_C[kept]
+    row, rank = offers.row_C[kept], offers.rank_C[kept]
     position = rank_in_group(row, *(key[kept] for key in ranking))
-    candidates = Candidates(
-        row_M=row,
-        position_M=position,
-        rank_M=rank,
-        ad_key_M=trie.ad_key_A[rank],
-        head_M=paths.head_M[owner],
-        path_ML=paths.code_MP[owner],
-        logp_ML=paths.logp_MP[owner],
-        legal_count_ML=paths.legal_count_MP[owner],
-        score_M=offers.score_C[kept].to(torch.float32),
-        final_value_M=offers.value_C[kept],
+    in_order = np.argsort(row * config.num_candidates + position)
+    kept, rank = kept[in_order], rank[in_order]
+    owner = offers.path_C[kept]
+    columns = (
+        row[in_order],
+        position[in_order],
+        rank,
+        trie.ad_key_A.numpy()[rank],
+        paths.head_M[owner],
+        paths.code_MP[owner],
+        paths.logp_MP[owner],
+        paths.legal_count_MP[owner],
+        offers.score_C[kept].astype(np.float32),
+        offers.value_C[kept],
     )
-    return candidates.select(torch.argsort(row * config.num_candidates + position))
+    return Candidates(*map(torch.from_numpy, columns))
 
 
 class _Offers(NamedTuple):
     """Ads that may enter the lists, by ascending ad key."""
 
-    path_C: Tensor
-    row_C: Tensor
-    rank_C: Tensor
-    value_C: Tensor
-    score_C: Tensor
-    draw_C: Tensor
+    path_C: Ints
+    row_C: Ints
+    rank_C: Ints
+    value_C: Floats
+    score_C: Floats
+    draw_C: Floats
+
+
+def _leaf_of(trie: Trie, rank_M: Ints) -> Ints:
+    """Find the leaf of ads."""
+    return np.asarray(trie.leaf_of(torch.from_numpy(rank_M)).numpy())
 
 
 def _offers_of_paths(
-    paths: Beams, score_M: Tensor, values: AdValues, trie: Trie, config: BeamConfig
+    paths: Beams, score_M: Floats, values: AdValues, trie: Trie, config: BeamConfig
 ) -> _Offers:
     """Take the best ads of each leaf."""
     path_M = paths.row_M * trie.num_nodes + paths.node_M
-    pair_C = values.row_M * trie.num_nodes + trie.leaf_of(values.rank_M)
-    owner_C = torch.searchsorted(path_M, pair_C).clamp(max=path_M.numel() - 1)
-    survived = (path_M[owner_C] == pair_C).nonzero().squeeze(1)
+    pair_C = values.row_M * trie.num_nodes + _leaf_of(trie, values.rank_M)
+    owner_C = np.minimum(np.searchsorted(path_M, pair_C), path_M.size - 1)
+    survived = np.flatnonzero(path_M[owner_C] == pair_C)
     in_leaf = rank_in_group(owner_C[survived], values.final_value_M[survived])
     taken = survived[in_leaf < config.leaf_ads]
-    taken = taken[torch.argsort(trie.ad_key_A[values.rank_M[taken]], stable=True)]
+    taken = taken[np.argsort(trie.ad_key_A.numpy()[values.rank_M[taken]], kind="stable")]
     owner = owner_C[taken]
     return _Offers(
         path_C=owner,
@@ -222,18 +227,17 @@ def _offers_of_paths(
 
 def _cut_lists(
     offers: _Offers,
-    chosen_by: tuple[Tensor, ...],
+    chosen_by: tuple[Floats, ...],
     trie: Trie,
     ad_table: AdTable,
     config: BeamConfig,
-) -> Tensor:
+) -> Ints:
     """Choose the offers that enter the lists, advertisers capped; returns their positions."""
-    kept = torch.arange(offers.row_C.numel(), device=offers.row_C.device)
+    kept = np.arange(offers.row_C.size)
     if config.advertiser_cap:
-        key_C = ad_table.advertiser_key_A[offers.rank_C.cpu().numpy()]
+        key_C = ad_table.advertiser_key_A[offers.rank_C]
         _, advertiser_C = np.unique(key_C, return_inverse=True)
-        group_C = offers.row_C * trie.num_ads + torch.from_numpy(advertiser_C).to(kept.device)
-        order_C = rank_in_group(group_C, *chosen_by)
+        order_C = rank_in_group(offers.row_C * trie.num_ads + advertiser_C, *chosen_by)
         kept = kept[order_C < config.advertiser_cap]
     place = rank_in_group(offers.row_C[kept], *(key[kept] for key in chosen_by))
     return kept[place < config.num_candidates]
@@ -245,15 +249,16 @@ def _predict_chunk(
     requests: DecodeRequests,
     ad_table: AdTable,
     trie: Trie,
-    pairs: tuple[Tensor, Tensor],
+    pairs: tuple[Ints, Ints],
     weights: FinalValueWeights,
-) -> Tensor:
+) -> Floats:
     """Predict the final values of a bounded number of pairs."""
-    row, rank = (index.cpu().numpy() for index in pairs)
+    row, rank = pairs
     ts = requests.ts_B[row]
-    features = torch.from_numpy(ad_table.features_at(ts, rank)).to(pairs[0].device)
-    paths = trie.paths_of(pairs[1])
-    outcome = valuer.item_values(state, pairs[0], paths, features)
+    device = valuer.value_mean.device
+    features = torch.from_numpy(ad_table.features_at(ts, rank)).to(device)
+    paths = trie.paths_of(torch.from_numpy(rank)).to(device)
+    outcome = valuer.item_values(state, torch.from_numpy(row).to(device), paths, features)
     p_ctr, p_cvr, p_neg = (
         value.double().cpu().numpy()
         for value in (outcome.p_ctr_N, outcome.p_cvr_N, outcome.p_neg_N)
@@ -261,5 +266,4 @@ def _predict_chunk(
     version = ad_table.version_of(ts, rank)
     price = ecpm(ad_table.bid_type_V[version], ad_table.bid_micros_V[version], p_ctr, p_cvr)
     shown = np.zeros(row.size) if requests.shown_BA is None else requests.shown_BA[row, rank]
-    value = final_value(price, p_ctr, p_cvr, p_neg, shown / _FATIGUE_SCALE, weights)
-    return torch.from_numpy(value).to(pairs[0].device)
+    return final_value(price, p_ctr, p_cvr, p_neg, shown / _FATIGUE_SCALE, weights)

@@ -1,13 +1,17 @@
 """Positions inside groups, the building block of every cut of a beam.
 
-Letters: C flat rows.
+Letters: C flat rows, D rows kept, G groups, X places of a group.
 """
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
+
+Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.float64] | npt.NDArray[np.float32] | Ints
 
 
-def rank_in_group(group_C: Tensor, *keys_C: Tensor) -> Tensor:
+def rank_in_group(group_C: Ints, *keys_C: Numbers) -> Ints:
     """Rank rows inside their group by several keys, best first.
 
     Args:
@@ -19,25 +23,65 @@ def rank_in_group(group_C: Tensor, *keys_C: Tensor) -> Tensor:
         [C] int64, 0 for the best row of each group.
 
     Example:
-        >>> group, score = torch.tensor([0, 0, 1, 0]), torch.tensor([1.0, 2.0, 0.0, 2.0])
+        >>> group, score = np.array([0, 0, 1, 0]), np.array([1.0, 2.0, 0.0, 2.0])
         >>> rank_in_group(group, score).tolist()
         [2, 0, 0, 1]
     """
-    order_C = torch.arange(group_C.numel(), device=group_C.device)
-    for key_C in reversed(keys_C):
-        order_C = order_C[torch.argsort(key_C[order_C], stable=True, descending=True)]
-    order_C = order_C[torch.argsort(group_C[order_C], stable=True)]
+    order_C = np.lexsort((*(-key_C for key_C in reversed(keys_C)), group_C))
     sorted_C = group_C[order_C]
-    is_first_C = torch.ones_like(sorted_C, dtype=torch.bool)
-    is_first_C[1:] = sorted_C[1:] != sorted_C[:-1]
-    place_C = torch.arange(group_C.numel(), device=group_C.device)
-    start_C = torch.where(is_first_C, place_C, torch.zeros_like(place_C)).cummax(0).values
-    rank_C = torch.empty_like(place_C)
+    is_first_C = np.ones(sorted_C.size, dtype=np.bool_)
+    np.not_equal(sorted_C[1:], sorted_C[:-1], out=is_first_C[1:])
+    place_C = np.arange(sorted_C.size)
+    start_C = np.maximum.accumulate(np.where(is_first_C, place_C, 0))
+    rank_C = np.empty_like(place_C)
     rank_C[order_C] = place_C - start_C
     return rank_C
 
 
-def expand_intervals(first_M: Tensor, end_M: Tensor) -> tuple[Tensor, Tensor]:
+def best_of_groups(group_C: Ints, limit_G: Ints, *keys_C: Numbers) -> Ints:
+    """Keep the best rows of every group.
+
+    Sorting everything is what a decoder would spend most of its own time on. Rows that are clearly
+    not among the best of their group are therefore dropped before, by the first key; rows that tie
+    with the last of the best stay, so that the order of `rank_in_group` decides.
+
+    Args:
+        group_C: [C] int64, group of each row, ascending.
+        limit_G: [G] int64 >= 1, rows to keep of each group.
+        *keys_C: [C] numbers, as in `rank_in_group`, at least one.
+
+    Returns:
+        [D] int64, positions of the rows kept, ascending.
+
+    Example:
+        >>> group, score = np.array([0, 0, 0, 1]), np.array([1.0, 3.0, 2.0, 0.0])
+        >>> best_of_groups(group, np.array([2, 1]), score).tolist()
+        [1, 2, 3]
+    """
+    count_G = np.bincount(group_C, minlength=limit_G.size)
+    if (count_G <= limit_G).all():
+        return np.arange(group_C.size)
+    kept = _likely_best(group_C, count_G, limit_G, keys_C[0])
+    group = group_C[kept]
+    is_best = rank_in_group(group, *(key_C[kept] for key_C in keys_C)) < limit_G[group]
+    return kept[is_best]
+
+
+def _likely_best(group_C: Ints, count_G: Ints, limit_G: Ints, key_C: Numbers) -> Ints:
+    """Find the rows that are not below the last of the best of their group; a few too many."""
+    longest = int(count_G.max())
+    start_G = np.cumsum(count_G) - count_G
+    cell_C = np.arange(group_C.size) + (np.arange(count_G.size) * longest - start_G)[group_C]
+    grid = np.full(count_G.size * longest, -np.inf, dtype=key_C.dtype)
+    grid[cell_C] = key_C
+    most = min(int(limit_G.max()), longest)
+    top_GX = torch.from_numpy(grid.reshape(-1, longest)).topk(most, dim=1).values.numpy()
+    last_G = np.minimum(limit_G, most) - 1
+    lowest_G = top_GX[np.arange(last_G.size), last_G]
+    return np.flatnonzero(key_C >= lowest_G[group_C])
+
+
+def expand_intervals(first_M: Ints, end_M: Ints) -> tuple[Ints, Ints]:
     """List the integers of half-open intervals.
 
     Args:
@@ -48,11 +92,11 @@ def expand_intervals(first_M: Tensor, end_M: Tensor) -> tuple[Tensor, Tensor]:
         (interval [C] int64 ascending, value [C] int64 ascending inside an interval).
 
     Example:
-        >>> expand_intervals(torch.tensor([5, 0]), torch.tensor([7, 1]))
-        (tensor([0, 0, 1]), tensor([5, 6, 0]))
+        >>> interval, value = expand_intervals(np.array([5, 0]), np.array([7, 1]))
+        >>> interval.tolist(), value.tolist()
+        ([0, 0, 1], [5, 6, 0])
     """
     length_M = end_M - first_M
-    interval_C = torch.repeat_interleave(length_M)
-    before_M = torch.cumsum(length_M, 0) - length_M
-    place_C = torch.arange(interval_C.numel(), device=first_M.device)
-    return interval_C, place_C + (first_M - before_M)[interval_C]
+    interval_C = np.repeat(np.arange(length_M.size), length_M)
+    before_M = np.cumsum(length_M) - length_M
+    return interval_C, np.arange(interval_C.size) + (first_M - before_M)[interval_C]

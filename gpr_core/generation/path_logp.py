@@ -64,7 +64,7 @@ def prefix_nodes(trie: Trie, path_ML: Tensor) -> Tensor:
     """Find the node that each code of a path is chosen at.
 
     Args:
-        trie: The catalog's tree.
+        trie: The catalog's tree, on the host.
         path_ML: [M, L] int64 codes.
 
     Returns:
@@ -73,7 +73,7 @@ def prefix_nodes(trie: Trie, path_ML: Tensor) -> Tensor:
     Raises:
         LegalityError: If a path is not in the catalog.
     """
-    node_ML = trie.nodes_of_paths(path_ML)
+    node_ML = trie.nodes_of_paths(path_ML.cpu()).to(path_ML.device)
     if bool((node_ML < 0).any()):
         row = int((node_ML < 0).any(1).nonzero()[0, 0])
         raise LegalityError(
@@ -100,7 +100,7 @@ def path_log_probs(
     Args:
         policy: The policy; gradients flow into it.
         state: What `policy.read` returned; row r belongs to request r.
-        trie: The catalog's tree.
+        trie: The catalog's tree, on the host.
         eligible: Ads that may serve each request.
         row_M: [M] int64 request of each candidate.
         head_M: [M] int64 head that proposed it.

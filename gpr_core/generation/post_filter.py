@@ -7,6 +7,7 @@ that part of its beams is wasted. It exists for comparison only.
 from typing import Any
 
 import numpy as np
+import torch
 
 from gpr_core.catalog.ads import AdTable
 from gpr_core.catalog.eligible_ads import EligibleAds
@@ -45,9 +46,10 @@ def decode_then_filter(
     """
     eligible = requests.eligible
     everything = EligibleAds.of_mask(np.ones((eligible.num_requests, trie.num_ads), np.bool_))
-    everything = everything.to(trie.device)
     found = decode(
         policy, valuer, state, requests._replace(eligible=everything), trie, ad_table, config
     )
-    kept = found.select(eligible.contains(found.row_M, found.rank_M))
-    return kept._replace(position_M=rank_in_group(kept.row_M))
+    kept = found.select(
+        torch.from_numpy(eligible.contains(found.row_M.numpy(), found.rank_M.numpy()))
+    )
+    return kept._replace(position_M=torch.from_numpy(rank_in_group(kept.row_M.numpy())))

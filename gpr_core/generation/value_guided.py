@@ -13,18 +13,21 @@ Source: specification 5.2 (the paper describes value guidance and gives no algor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from gpr_core.catalog.ads import AdTable
 from gpr_core.catalog.trie import Trie
 from gpr_core.generation.beam import (
     Beams,
     Extensions,
+    Floats,
+    Ints,
     advance,
-    best_of_group,
+    begin,
     enter_root,
     extend,
+    follow,
 )
 from gpr_core.generation.beam_width import allocate_width
 from gpr_core.generation.config import BeamConfig
@@ -37,7 +40,7 @@ from gpr_core.generation.leaf_ads import (
     standardized_leaf_values,
     unite_heads,
 )
-from gpr_core.generation.ordering import rank_in_group
+from gpr_core.generation.ordering import best_of_groups
 from gpr_core.generation.protocols import (
     Candidates,
     DecodeRequests,
@@ -67,13 +70,13 @@ def decode(
         valuer: Values prefixes and ads; often the same object.
         state: What `policy.read` returned; row r belongs to request r.
         requests: The requests and their exact eligibility.
-        trie: The catalog's tree.
+        trie: The catalog's tree, on the host.
         ad_table: Attributes of the ads, in the rank order of the tree.
         config: Parameters.
         seed: Seed of the draws of mode gumbel; without effect in mode beam.
 
     Returns:
-        Candidates sorted by request, best first.
+        Candidates sorted by request, best first, on the host.
 
     Raises:
         ShapeError: If requests, state and catalog do not fit each other.
@@ -100,17 +103,20 @@ def decode(
         seed=seed,
     )
     is_small_B = eligible.totals() <= config.exhaustive_factor * config.num_candidates
-    rows_B = torch.arange(num_requests, device=is_small_B.device)
-    exhaustive = search.run(rows_B[is_small_B], exhaustive=True)
-    return concat_candidates([exhaustive, search.run(rows_B[~is_small_B], exhaustive=False)])
+    parts = [
+        search.run(np.flatnonzero(rows_B), exhaustive=exhaustive)
+        for rows_B, exhaustive in ((is_small_B, True), (~is_small_B, False))
+        if rows_B.any()
+    ]
+    return concat_candidates(parts) if parts else _no_candidates(trie)
 
 
 class _Choice(NamedTuple):
     """What survives a level: positions among the extensions, and the numbers of all of them."""
 
-    kept_D: Tensor
-    draw_C: Tensor
-    value_C: Tensor
+    kept_D: Ints
+    draw_C: Floats
+    value_C: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,12 +137,12 @@ class _Search:
         """Heads J."""
         return int(self.policy.head_weights_J.numel())
 
-    def run(self, rows_B: Tensor, *, exhaustive: bool) -> Candidates:
+    def run(self, rows_B: Ints, *, exhaustive: bool) -> Candidates:
         """Serve some of the requests; exhaustively means no legal path is ever cut."""
         beams = enter_root(self.requests.eligible, rows_B, self.num_heads)
-        if not beams.row_M.numel():
+        if not beams.row_M.size:
             return _no_candidates(self.trie)
-        prefixes = self.policy.begin(self.state, beams.row_M, beams.head_M)
+        prefixes = begin(self.policy, self.state, beams)
         if self.config.mode == "gumbel":
             beams = self._with_root_draws(beams)
         values = None
@@ -149,16 +155,16 @@ class _Search:
             step = self._choose(beams, found, level, values, exhaustive=exhaustive)
             beams = advance(beams, found, *step)
             if not is_last:
-                parent, code = found.beam_C[step.kept_D], found.code_C[step.kept_D]
-                prefixes = self.policy.extend(prefixes, parent, code)
+                prefixes = follow(self.policy, prefixes, found, step.kept_D)
         paths, score_M = unite_heads(
-            beams,
-            self.policy.head_weights_J,
-            self.trie,
-            by_draw=self.config.mode == "gumbel",
+            beams, self.head_weights(), self.trie, by_draw=self.config.mode == "gumbel"
         )
         values = values if values is not None else self._ad_values(paths)
         return emit(paths, score_M, values, self.trie, self.ad_table, self.config)
+
+    def head_weights(self) -> Floats:
+        """Weights of the heads [J]."""
+        return np.asarray(self.policy.head_weights_J.double().cpu().numpy())
 
     def _choose(
         self,
@@ -168,69 +174,77 @@ class _Search:
         values: AdValues | None,
         *,
         exhaustive: bool,
-    ) -> "_Choice":
+    ) -> _Choice:
         """Cut the extensions of a level to its width."""
         config = self.config
-        logp_C = beams.logp_MP.to(torch.float64).sum(1)[found.beam_C] + found.logp_C
-        draw_C = torch.zeros_like(logp_C)
+        logp_C = beams.logp()[found.beam_C] + found.logp_C
+        draw_C = np.zeros_like(logp_C)
         if config.mode == "gumbel":
             draw_C = self._draws(beams, found, logp_C)
         if exhaustive:
-            everything = torch.arange(logp_C.numel(), device=logp_C.device)
-            return _Choice(everything, draw_C, torch.zeros_like(logp_C))
+            return _Choice(np.arange(logp_C.size), draw_C, np.zeros_like(logp_C))
         value_C = self._child_values(beams, found, level, values)
         score_C = draw_C if config.mode == "gumbel" else logp_C
-        score_C = score_C + config.bonus(level) * value_C
-        shared = self._shares(beams, found, score_C, logp_C, config.width(level))
-        group_C = self._group(beams)[found.beam_C]
-        best = best_of_group(group_C[shared], score_C[shared], logp_C[shared], config.width(level))
-        return _Choice(shared[best], draw_C, value_C)
+        keys: tuple[Floats, ...] = (score_C,)
+        if config.bonus(level):
+            keys = (score_C + config.bonus(level) * value_C, logp_C)
+        width, group_M = config.width(level), self._group(beams)
+        kept = self._shares(beams, found, keys, group_M, width)
+        group = group_M[found.beam_C[kept]]
+        limit_G = np.full(int(group_M[-1]) + 1, width)
+        best = best_of_groups(group, limit_G, *(key_C[kept] for key_C in keys))
+        return _Choice(kept[best], draw_C, value_C)
 
-    def _group(self, beams: Beams) -> Tensor:
+    def _group(self, beams: Beams) -> Ints:
         """Number what shares the width of a level: a head of a request, or, in a sample, all."""
         if self.config.mode == "gumbel":
             return beams.row_M
         return beams.row_M * self.num_heads + beams.head_M
 
     def _shares(
-        self, beams: Beams, found: Extensions, score_C: Tensor, logp_C: Tensor, width: int
-    ) -> Tensor:
+        self,
+        beams: Beams,
+        found: Extensions,
+        keys_C: tuple[Floats, ...],
+        group_M: Ints,
+        width: int,
+    ) -> Ints:
         """Cut the children of each beam to its share of the width; returns kept positions."""
         if not self.config.share_by_value:
-            return torch.arange(found.code_C.numel(), device=found.code_C.device)
+            return np.arange(found.code_C.size)
         allowed_M = allocate_width(
             beams.value_M,
-            self._group(beams),
+            group_M,
             found.legal_count_M,
             width=width,
             temperature=self.config.width_temperature,
             over_generation=self.config.over_generation,
         )
-        place_C = rank_in_group(found.beam_C, score_C, logp_C)
-        return (place_C < allowed_M[found.beam_C]).nonzero().squeeze(1)
+        return best_of_groups(found.beam_C, allowed_M, *keys_C)
 
     def _child_values(
         self, beams: Beams, found: Extensions, level: int, values: AdValues | None
-    ) -> Tensor:
+    ) -> Floats:
         """Value each extension, standardized; zeros where no later decision asks for it."""
         num_levels = self.trie.num_levels
-        row_C = beams.row_M[found.beam_C]
         if level == num_levels - 1:
             if values is None:
-                return torch.zeros(row_C.numel(), dtype=torch.float64, device=row_C.device)
+                return np.zeros(found.beam_C.size)
+            row_C = beams.row_M[found.beam_C]
             return standardized_leaf_values(values, self.valuer, self.trie, row_C, found.node_C)
         if self.config.bonus(level) == 0 and not self.config.share_by_value:
-            return torch.zeros(row_C.numel(), dtype=torch.float64, device=row_C.device)
+            return np.zeros(found.beam_C.size)
         # Heads share prefixes and values do not depend on the head: each is computed once.
         entry_M = beams.row_M * self.trie.num_nodes + beams.node_M
-        entry_U, inverse_M = torch.unique(entry_M, return_inverse=True)
-        first_U = torch.full_like(entry_U, entry_M.numel()).scatter_reduce(
-            0, inverse_M, torch.arange(entry_M.numel(), device=entry_M.device), "amin"
-        )
+        _, first_U, inverse_M = np.unique(entry_M, return_index=True, return_inverse=True)
+        device = self.valuer.value_mean.device
+        prefix = (beams.row_M[first_U], beams.code_MP[first_U])
         value_UV = self.valuer.child_values(
-            self.state, beams.row_M[first_U], beams.code_MP[first_U]
+            self.state, *(torch.from_numpy(part).to(device) for part in prefix)
         )
-        return value_UV[inverse_M[found.beam_C], found.code_C].to(torch.float64)
+        cell_C = inverse_M[found.beam_C] * value_UV.shape[1] + found.code_C
+        value_C = value_UV.reshape(-1)[torch.from_numpy(cell_C).to(device)]
+        return np.asarray(value_C.double().cpu().numpy())
 
     def _ad_values(self, beams: Beams) -> AdValues:
         """Predict the value of all eligible ads below beams."""
@@ -241,29 +255,25 @@ class _Search:
 
     def _with_root_draws(self, beams: Beams) -> Beams:
         """Perturb the choice of the head, the first choice of a sample."""
-        log_weight_J = self.policy.head_weights_J.to(torch.float64).log()
         noise_M = self._noise(beams.row_M, beams.head_M, beams.node_M)
-        return beams._replace(draw_M=log_weight_J[beams.head_M] + noise_M)
+        return beams._replace(draw_M=np.log(self.head_weights())[beams.head_M] + noise_M)
 
-    def _draws(self, beams: Beams, found: Extensions, logp_C: Tensor) -> Tensor:
+    def _draws(self, beams: Beams, found: Extensions, logp_C: Floats) -> Floats:
         """Perturb the extensions of beams."""
-        log_weight_J = self.policy.head_weights_J.to(torch.float64).log()
         head_C = beams.head_M[found.beam_C]
         noise_C = self._noise(beams.row_M[found.beam_C], head_C, found.node_C)
-        return perturb_children(beams.draw_M, found.beam_C, log_weight_J[head_C] + logp_C, noise_C)
+        joint_C = np.log(self.head_weights())[head_C] + logp_C
+        return perturb_children(beams.draw_M, found.beam_C, joint_C, noise_C)
 
-    def _noise(self, row_C: Tensor, head_C: Tensor, node_C: Tensor) -> Tensor:
+    def _noise(self, row_C: Ints, head_C: Ints, node_C: Ints) -> Floats:
         """Draw keyed noise for (request, head, node) triples."""
-        return gumbel_noise(
-            self.seed, self.requests.request_key_B[row_C.cpu().numpy()], head_C, node_C
-        )
+        return gumbel_noise(self.seed, self.requests.request_key_B[row_C], head_C, node_C)
 
 
 def _no_candidates(trie: Trie) -> Candidates:
     """Make an empty result."""
-    device = trie.device
-    none = torch.zeros(0, dtype=torch.int64, device=device)
-    by_level = torch.zeros((0, trie.num_levels), dtype=torch.int64, device=device)
+    none = torch.zeros(0, dtype=torch.int64)
+    by_level = torch.zeros((0, trie.num_levels), dtype=torch.int64)
     return Candidates(
         row_M=none,
         position_M=none,

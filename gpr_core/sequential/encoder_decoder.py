@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.catalog.trie import Trie
 from gpr_core.data.tables import TokenKind
-from gpr_core.generation.beam import advance, best_of_group, enter_root, extend
+from gpr_core.generation.beam import advance, begin, enter_root, extend, follow
+from gpr_core.generation.ordering import best_of_groups
 from gpr_core.generation.path_logp import prefix_nodes
 from gpr_core.models.code_decoder import Prefixes
 from gpr_core.models.config import ModelConfig
@@ -110,20 +111,21 @@ class EncoderDecoder(nn.Module):
         state = self.read(torch.from_numpy(history.latest(self.max_items)))
         everything = np.ones((len(history), self._trie.num_ads), dtype=np.bool_)
         eligible = EligibleAds.of_mask(everything)
-        beams = enter_root(eligible, torch.arange(len(history)), num_heads=1)
-        prefixes = self.begin(state, beams.row_M, beams.head_M)
+        beams = enter_root(eligible, np.arange(len(history)), num_heads=1)
+        prefixes = begin(self, state, beams)
+        width_B = np.full(len(history), _BEAM_WIDTH)
         for level in range(self._trie.num_levels):
             found = extend(self, prefixes, self._trie, eligible, beams)
-            logp_C = beams.logp_MP.sum(dim=1)[found.beam_C] + found.logp_C
-            kept = best_of_group(beams.row_M[found.beam_C], logp_C, logp_C, _BEAM_WIDTH)
-            nothing_C = torch.zeros_like(logp_C)
+            logp_C = beams.logp()[found.beam_C] + found.logp_C
+            kept = best_of_groups(beams.row_M[found.beam_C], width_B, logp_C)
+            nothing_C = np.zeros_like(logp_C)
             beams = advance(beams, found, kept, nothing_C, nothing_C)
             if level + 1 < self._trie.num_levels:
-                prefixes = self.extend(prefixes, found.beam_C[kept], found.code_C[kept])
-        rank_M, _ = self._trie.interval(beams.node_M)
+                prefixes = follow(self, prefixes, found, kept)
+        rank_M, _ = self._trie.interval(torch.from_numpy(beams.node_M))
         score_BA = np.full((len(history), self._trie.num_ads), -np.inf, dtype=np.float32)
         item_M = self._trie.ad_key_A[rank_M].numpy().astype(np.int64)
-        score_BA[beams.row_M.numpy(), item_M] = beams.logp_MP.sum(dim=1).numpy()
+        score_BA[beams.row_M, item_M] = beams.logp()
         return score_BA
 
     def read(self, item_MT: Tensor) -> Intent:

@@ -96,8 +96,8 @@ class Simulator:
 
     @property
     def trie(self) -> Trie:
-        """The catalog's tree, on the device."""
-        return self.snapshot.catalog.trie.to(self.device)
+        """The catalog's tree."""
+        return self.snapshot.catalog.trie
 
     def read(self, rows_B: Ints) -> TimelineBatch:
         """Read what is known at requests.
@@ -134,7 +134,7 @@ class Simulator:
         return DecodeRequests(
             request_key_B=context.request_key,
             ts_B=context.ts,
-            eligible=EligibleAds.of_mask(eligible_BA).to(self.device),
+            eligible=EligibleAds.of_mask(eligible_BA),
             shown_BA=snapshot.ledger.shown_before(context.user_key, context.ts),
         )
 
@@ -195,7 +195,6 @@ class Simulator:
                 state = agent.read(self.read(chunk_B))
             catalog = self.snapshot.catalog
             found = decode(agent, agent, state, requests, trie, catalog.ads, config, seed=seed)
-            found = Candidates(*(column.cpu() for column in found))
             rows.append(chunk_B[found.row_M.numpy()])
             parts.append(found._replace(row_M=found.row_M + start))
         candidates = Candidates(*(torch.cat(column) for column in zip(*parts, strict=True)))

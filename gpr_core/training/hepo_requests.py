@@ -1,7 +1,6 @@
 """Which requests HEPO trains on, how candidates are drawn, and whether they were legal."""
 
 import numpy as np
-import torch
 
 from gpr_core.data.keyed_sampling import keyed_uniform
 from gpr_core.generation.config import BeamConfig
@@ -80,8 +79,7 @@ def eligible_share(simulator: Simulator, rollout: Rollout) -> float:
     hits = 0
     for start in range(0, row_B.size, _CHUNK_REQUESTS):
         chunk_B = row_B[start : start + _CHUNK_REQUESTS]
-        eligible = simulator.decode_requests(chunk_B).eligible.to("cpu")
+        eligible = simulator.decode_requests(chunk_B).eligible
         inside = (owner_M >= start) & (owner_M < start + _CHUNK_REQUESTS)
-        row, rank = (torch.from_numpy(part[inside]) for part in (owner_M - start, rank_M))
-        hits += int(eligible.contains(row, rank).sum())
+        hits += int(eligible.contains(owner_M[inside] - start, rank_M[inside]).sum())
     return hits / max(rank_M.size, 1)

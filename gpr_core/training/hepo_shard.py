@@ -196,7 +196,7 @@ def _deltas(
     count_BN = torch.from_numpy(
         count_successes(successes, np.where(is_open_B, user_B, _NOBODY), ts_B, trie.num_nodes)
     )
-    eligible = simulator.decode_requests(row_B).eligible.to("cpu")
+    eligible = simulator.decode_requests(row_B).eligible
     node_ML = prefix_nodes(trie, path_ML)
     columns = [torch.zeros((owner_M.numel(), 0), dtype=torch.float64)]
     for level in range(trie.num_levels - 1):

@@ -117,7 +117,7 @@ def score_gate_requests(
         Scores per request; empty arrays without gate requests.
     """
     rows = gate_rows(examples)
-    trie = examples.legality.trie.to(device)
+    trie = examples.legality.trie.to("cpu")
     parts = [
         _score(
             model,
@@ -216,7 +216,7 @@ def _score(
     requests = DecodeRequests(
         request_key_B=examples.context.request_key[rows],
         ts_B=examples.context.ts[rows],
-        eligible=EligibleAds.of_mask(eligible_MA).to(device),
+        eligible=EligibleAds.of_mask(eligible_MA),
     )
     config = BeamConfig(
         num_candidates=hit_list_length(trie.num_ads),
@@ -226,8 +226,8 @@ def _score(
         order="retrieval",
     )
     found = decode(model, model, state, requests, trie, ad_table, config)
-    is_hit = found.rank_M.cpu().numpy() == examples.rank_X[rows][found.row_M.cpu().numpy()]
-    hit_M = np.bincount(found.row_M.cpu().numpy(), weights=is_hit, minlength=rows.size) > 0
+    is_hit = found.rank_M.numpy() == examples.rank_X[rows][found.row_M.numpy()]
+    hit_M = np.bincount(found.row_M.numpy(), weights=is_hit, minlength=rows.size) > 0
     return GateScores(
         nll_M=-mixture_logp(model, state, batch).cpu().numpy().astype(np.float64),
         hit_M=hit_M,

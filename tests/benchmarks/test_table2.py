@@ -46,12 +46,12 @@ def results(positions_by_row):
     }
 
 
-def table(better):
+def table(better, *, same_users=False):
     """Summarize rows that all miss, apart from some that hit half of the requests."""
     users = {seed: np.arange(40) for seed in (0, 1)}
     is_new = {seed: np.arange(40) < 10 for seed in (0, 1)}
     positions = {name: [0] * 40 for name in NAMES} | {name: [1, 0] * 20 for name in better}
-    return summarize(results(positions), users, is_new)
+    return summarize(results(positions), users, is_new, same_users=same_users)
 
 
 def test_rows_are_compared_with_hstu_request_by_request():
@@ -76,3 +76,11 @@ def test_a_part_may_not_be_below_hstu_by_more_than_a_standard_error():
     text = "hstu+mtp not below hstu by more than a standard error"
     assert table([])["asserted"][text]["holds"]
     assert not table(["hstu"])["asserted"][text]["holds"]
+
+
+def test_people_who_are_met_by_every_seed_count_once():
+    def width(same_users):
+        found = table(["gpr_full"], same_users=same_users)["rows"]["gpr_full"]["HR@10"]
+        return found["high"] - found["low"]
+
+    assert width(same_users=True) > 1.2 * width(same_users=False)

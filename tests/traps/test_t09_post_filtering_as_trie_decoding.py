@@ -21,7 +21,7 @@ def check_no_ad_is_missing(generate):
     requests = make_requests(rng.random((20, 80)) < 0.25)
     state = policy.read(requests.request_key_B)
     found = generate(policy, policy, state, requests, trie, ad_table, CONFIG)
-    eligible_BA = requests.eligible.mask()
+    eligible_BA = torch.from_numpy(requests.eligible.mask())
     assert bool(eligible_BA[found.row_M, found.rank_M].all())
     assert policy.num_calls == trie.num_levels
     assert policy.num_rows <= 20 * (1 + CONFIG.width(0) + CONFIG.width(1))
@@ -44,7 +44,7 @@ def test_twin_that_filters_afterwards_is_caught():
 
 def test_twin_that_retries_is_caught():
     def retry(policy, valuer, state, requests, trie, ad_table, config):
-        eligible_BA = requests.eligible.mask()
+        eligible_BA = torch.from_numpy(requests.eligible.mask())
         everything = make_requests(torch.ones_like(eligible_BA))
         for factor in (1, 2, 4, 8, 16):
             wide = BeamConfig(

@@ -5,8 +5,8 @@ import torch
 
 from gpr_core.catalog.ads import AdTable
 from gpr_core.catalog.eligibility import eligible_ads
-from gpr_core.catalog.legality import legal_children
-from gpr_core.catalog.trie import Children, Trie
+from gpr_core.catalog.legality import LegalChildren, legal_children
+from gpr_core.catalog.trie import Trie
 from tests.gpr_core.catalog.catalogs import (
     eligible,
     legal_nodes,
@@ -38,10 +38,10 @@ def or_of_attributes(trie, ad_table, context, rows, nodes):
     version_BA = ad_table.versions_at(context.ts)
     gender_BA = ad_table.gender_mask_V[version_BA] >> context.gender[:, None] & 1 > 0
     geo_BA = ad_table.geo_allowed_SG[ad_table.geo_set_V[version_BA], context.geo_l2[:, None]]
-    found = trie.expand(nodes)
-    may_enter_BN = legal_nodes(trie, gender_BA) & legal_nodes(trie, geo_BA)
-    kept = may_enter_BN[rows[found.row_C], found.node_C]
-    return Children(*(column[kept] for column in found))
+    found = [part.numpy() for part in trie.expand(torch.from_numpy(nodes))]
+    may_enter_BN = (legal_nodes(trie, gender_BA) & legal_nodes(trie, geo_BA)).numpy()
+    kept = may_enter_BN[rows[found[0]], found[2]]
+    return LegalChildren(*(column[kept] for column in found))
 
 
 def count_of_ads(trie, ad_table, context, rows, nodes):
@@ -53,12 +53,12 @@ def count_dead_beams(children_of):
     """Walk down every legal node; count beams that reach a place where nothing may serve."""
     trie, ad_table = make_catalog()
     context = make_context(gender=[MALE, FEMALE, MALE], geo_l2=[SHANGHAI, BEIJING, BEIJING])
-    rows, nodes, dead = torch.arange(3), torch.zeros(3, dtype=torch.int64), 0
+    rows, nodes, dead = np.arange(3), np.zeros(3, dtype=np.int64), 0
     for _ in range(trie.num_levels):
         found = children_of(trie, ad_table, context, rows, nodes)
-        dead += rows.numel() - found.row_C.unique().numel()
+        dead += rows.size - np.unique(found.row_C).size
         rows, nodes = rows[found.row_C], found.node_C
-    exact_BN = legal_nodes(trie, eligible_ads(ad_table, context))
+    exact_BN = legal_nodes(trie, eligible_ads(ad_table, context)).numpy()
     return dead + int((~exact_BN[rows, nodes]).sum()), rows.tolist()
 
 

@@ -14,8 +14,8 @@ ACTIVE_AD, PAUSED_AD, WOMEN_ONLY_AD, FUTURE_AD = 1, 2, 3, 4
 
 def decoder(trie, eligible_BA):
     """The list that decoding chooses from."""
-    row = torch.zeros(1, dtype=torch.int64)
-    return eligible_ads_below(trie, eligible(eligible_BA), row, trie.leaf_of(row))[1].numpy()
+    row, leaf = np.zeros(1, dtype=np.int64), trie.leaf_of(torch.tensor([0])).numpy()
+    return eligible_ads_below(trie, eligible(eligible_BA), row, leaf)[1]
 
 
 def whole_leaf(trie, eligible_BA):

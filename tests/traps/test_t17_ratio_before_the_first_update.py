@@ -37,7 +37,7 @@ def largest_deviation(
     found = simulator.rollout(model, rows, sampling(CONFIG, 3), seed=0).candidates
     legal = simulator.decode_requests(rows).eligible
     if all_legal:
-        legal = make_requests(torch.ones_like(legal.mask())).eligible
+        legal = make_requests(np.ones_like(legal.mask())).eligible
     head = 1 - found.head_M if change_head else found.head_M
     model.train(mode=dropout)
     if new_noise:

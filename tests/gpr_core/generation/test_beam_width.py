@@ -1,4 +1,4 @@
-import torch
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -7,9 +7,9 @@ from gpr_core.generation.beam_width import allocate_width
 
 def allocate(values, groups, capacity, width=4, temperature=1.0, over_generation=2.0):
     return allocate_width(
-        torch.tensor(values),
-        torch.tensor(groups),
-        torch.tensor(capacity),
+        np.array(values, dtype=float),
+        np.array(groups, dtype=np.int64),
+        np.array(capacity, dtype=np.int64),
         width=width,
         temperature=temperature,
         over_generation=over_generation,

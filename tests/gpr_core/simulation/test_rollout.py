@@ -45,7 +45,7 @@ def roll(simulator, seed=3, agent=None):
 def test_rollout_is_legal_distinct_and_graded(simulator):
     found = roll(simulator)
     requests = simulator.decode_requests(np.arange(simulator.num_requests))
-    eligible = requests.eligible.mask().numpy()
+    eligible = requests.eligible.mask()
     rank = found.candidates.rank_M.numpy()
     assert bool(eligible[found.row_M, rank].all())
     assert len({*zip(found.row_M.tolist(), rank.tolist(), strict=True)}) == rank.size
@@ -103,7 +103,7 @@ def test_rules_close_low_bids_and_strict_categories(simulator):
     table = simulator.snapshot.catalog.ads
     low = table.bid_micros_V[table.versions_at(requests.ts_B)] < 30_000
     assert bool(low.any())
-    assert not bool((requests.eligible.mask().numpy() & low).any())
+    assert not bool((requests.eligible.mask() & low).any())
     privacy = np.ones(1, np.int64)
     admitted = simulator._admitted_by_rules(requests.ts_B[:1], privacy)
     assert not bool(admitted[0, table.cat_l1_A == 1].any())

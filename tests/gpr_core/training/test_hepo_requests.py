@@ -29,7 +29,7 @@ def test_eligible_share_notices_an_ineligible_ad(simulator):
     rollout = simulator.rollout(make_model(), rows, sampling(CONFIG, 3), seed=0)
     assert eligible_share(simulator, rollout) == 1.0
     eligible = simulator.decode_requests(rows).eligible.mask()
-    row, bad = (~eligible).nonzero()[0].tolist()
+    row, bad = (int(places[0]) for places in (~eligible).nonzero())
     first = int(np.flatnonzero(rollout.row_M == row)[0])
     rollout.candidates.rank_M[first] = bad
     assert eligible_share(simulator, rollout) < 1.0

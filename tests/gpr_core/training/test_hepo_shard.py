@@ -75,7 +75,7 @@ def test_deltas_sum_to_zero_over_the_legal_set(simulator, shard):
     codes, first = np.unique(shard.path_ML[chosen, 0].numpy(), return_index=True)
     requests = simulator.decode_requests(shard.row_B[:1])
     trie = simulator.trie
-    ranks = requests.eligible.mask()[0].nonzero()[:, 0]
+    ranks = torch.from_numpy(requests.eligible.mask()[0].nonzero()[0])
     legal = torch.unique(trie.paths_of(ranks)[:, 0])
     if len(codes) == len(legal):
         assert float(shard.delta_MC[chosen][first, 0].sum()) == pytest.approx(0.0, abs=1e-9)
