@@ -21,6 +21,7 @@ import torch
 import typer
 
 from gpr_core.catalog.ads import AdTable
+from gpr_core.catalog.budget import BudgetLedger
 from gpr_core.catalog.bundle import Catalog, load_catalog
 from gpr_core.catalog.eligibility import RequestContext, eligible_ads
 from gpr_core.catalog.targeting import TargetingIndex
@@ -30,6 +31,7 @@ from gpr_core.features.fields import FIELDS, NUM_FIELDS
 from gpr_core.features.legal_sets import pair_eligible
 from gpr_core.features.timeline_store import TimelineStore
 from gpr_core.generation.config import BeamConfig
+from gpr_core.generation.emission import Fate, hand_out, with_reserve
 from gpr_core.generation.protocols import Candidates, DecodeRequests
 from gpr_core.generation.value_guided import decode
 from gpr_core.knowledge.views import NUM_CATEGORIES
@@ -101,11 +103,12 @@ def try_bundle(folder: Path, *, num_requests: int, num_candidates: int) -> Smoke
         thoughts=_made_up_thoughts(bundle, context),
     )
     targeting = TargetingIndex.build(bundle.catalog.ads, int(context.ts[0]))
+    ledger = BudgetLedger(_budgets(bundle.catalog.ads, int(context.ts[0])))
     config = BeamConfig(num_candidates=num_candidates)
     answers, seconds = [], []
     for row in (0, *range(num_requests)):
         started = time.perf_counter()
-        answers.append(_answer(bundle, store, context, targeting, row, config))
+        answers.append(_answer(bundle, store, _one(context, row), targeting, ledger, config))
         seconds.append(time.perf_counter() - started)
     # The first answer warms caches up and is not counted.
     return _judge(bundle, context, answers[1:], np.array(seconds[1:]))
@@ -226,23 +229,53 @@ def _draw(
 def _answer(
     bundle: _Bundle,
     store: TimelineStore,
-    context: RequestContext,
+    one: RequestContext,
     targeting: TargetingIndex,
-    row: int,
+    ledger: BudgetLedger,
     config: BeamConfig,
 ) -> Candidates:
     """Answer one request as a server would."""
-    one = RequestContext(*(column[row : row + 1] for column in context))
     requests = DecodeRequests(
         request_key_B=one.request_key, ts_B=one.ts, eligible=targeting.eligible(one)
     )
     with torch.no_grad():
         batch = store.prefix_batch(requests.request_key_B, bundle.max_tokens)
         state = bundle.model.read(batch)
-        catalog = bundle.catalog
-        return decode(
-            bundle.model, bundle.model, state, requests, catalog.trie, catalog.ads, config
+        offered = decode(
+            bundle.model,
+            bundle.model,
+            state,
+            requests,
+            bundle.catalog.trie,
+            bundle.catalog.ads,
+            with_reserve(config),
         )
+    ads, rank_M = bundle.catalog.ads, offered.rank_M.numpy()
+    price_M = ads.largest_cost(np.repeat(one.ts, rank_M.size), rank_M)
+    emitted = hand_out(
+        offered,
+        requests.eligible,
+        count=config.num_candidates,
+        price_micros_M=price_M,
+        ledger=ledger,
+        is_alive=targeting.is_alive,
+    )
+    # Nobody sees these answers, so that what was reserved goes back.
+    sold = emitted.fate_M == Fate.HANDED_OUT
+    ledger.release(rank_M[sold], price_M[sold])
+    return emitted.candidates
+
+
+def _one(context: RequestContext, row: int) -> RequestContext:
+    """Take one request."""
+    return RequestContext(*(column[row : row + 1] for column in context))
+
+
+def _budgets(ads: AdTable, ts: int) -> npt.NDArray[np.int64]:
+    """Give what each ad may spend on a day on which it has not spent anything yet, [A] micros."""
+    version_A = ads.versions_at(np.array([ts]))[0]
+    budget_A = np.minimum(ads.daily_budget_V[version_A], ads.total_budget_V[version_A])
+    return np.where(version_A >= 0, budget_A, 0)
 
 
 def _judge(

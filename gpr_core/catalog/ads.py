@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import torch
 
 from gpr_core.catalog.trie import Trie
-from gpr_core.data.tables import DAY_MS
+from gpr_core.data.tables import DAY_MS, BidType
 from gpr_core.support.bisection import first_place
 from gpr_core.support.errors import ArtifactError, ContractError
 from gpr_core.support.shapes import check_shape
@@ -194,6 +194,23 @@ class AdTable:
         version_M = later_M - 1
         is_valid_M = (version_M >= first_M) & (ts_M < self.stop_V[version_M])
         return np.where(is_valid_M, version_M, -1)
+
+    def largest_cost(
+        self, ts_M: npt.NDArray[np.int64], ranks_M: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        """Give the most that one impression can cost: a click or a conversion may follow it.
+
+        Args:
+            ts_M: [M] int64 epoch ms.
+            ranks_M: [M] int64 ranks of ads that have a version then.
+
+        Returns:
+            [M] int64 micros; what was not spent of it is released when the outcome is known.
+        """
+        version_M = self.version_of(ts_M, ranks_M)
+        bid_M = self.bid_micros_V[version_M]
+        per_mille_M = -(-bid_M // 1000)
+        return np.where(self.bid_type_V[version_M] == BidType.CPM, per_mille_M, bid_M)
 
     def features_at(
         self, ts_M: npt.NDArray[np.int64], ranks_M: npt.NDArray[np.int64]

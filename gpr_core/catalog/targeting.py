@@ -5,7 +5,7 @@ age, gender, device and place are joined by AND with that of the ads that are al
 tree covers an interval of ranks, so its eligible ads are the difference of two counts.
 
 Letters: B requests, A ads by rank, W words of 64 ads, P places, X attribute values, C capped ads,
-V ad versions.
+M flat ranks, V ad versions.
 
 Source: specification 5.1.
 """
@@ -106,6 +106,17 @@ class TargetingIndex:
             row_C, rank_C = capped
             np.bitwise_and.at(word_BW, (row_C, rank_C // WORD), ~(1 << (rank_C % WORD)))
         return EligibleAds.of_words(word_BW, self.num_ads)
+
+    def is_alive(self, rank_M: Ints) -> npt.NDArray[np.bool_]:
+        """Say whether ads still run, stopped ones left out.
+
+        Args:
+            rank_M: [M] int64 ranks.
+
+        Returns:
+            [M] bool.
+        """
+        return np.asarray((self.alive_W[rank_M // WORD] >> (rank_M % WORD)) & 1, dtype=np.bool_)
 
     def stop(self, rank: int) -> None:
         """Take an ad out of service: its budget ran out, or it was paused.

@@ -46,6 +46,8 @@ def make_ad_versions():
         "valid_from": np.full(NUM_ADS, day_start_ms(DAY)),
         "valid_to": pa.nulls(NUM_ADS, pa.int64()),
         "bid_micros": key_A * 1_000_000,
+        "daily_budget_micros": key_A * 10**9,
+        "total_budget_micros": key_A * 10**11,
         "status": np.zeros(NUM_ADS, dtype=np.int64),
         # Every second ad is for gender 1 only.
         "gender_mask": np.where(key_A % 2 == 0, 255, 2),

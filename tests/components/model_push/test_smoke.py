@@ -58,13 +58,13 @@ def test_an_illegal_answer_is_counted(bundle, monkeypatch):
 
 
 def test_a_repeated_ad_is_counted(bundle, monkeypatch):
-    original = smoke.decode
+    original = smoke._answer
 
     def twice(*arguments):
         found = original(*arguments)
         return type(found)(*(torch.cat([column, column]) for column in found))
 
-    monkeypatch.setattr(smoke, "decode", twice)
+    monkeypatch.setattr(smoke, "_answer", twice)
     assert try_bundle(bundle, num_requests=2, num_candidates=3).repeated == 6
 
 
@@ -112,10 +112,10 @@ def test_a_policy_that_reads_thoughts_is_given_some_for_most_requests(bundle, mo
     told = []
     original = smoke._answer
 
-    def spy(loaded, store, context, targeting, row, config):
-        batch = store.prefix_batch(context.request_key[row : row + 1], loaded.max_tokens)
+    def spy(loaded, store, one, targeting, ledger, config):
+        batch = store.prefix_batch(one.request_key, loaded.max_tokens)
         told.append(bool(batch.thought_BRP.any()))
-        return original(loaded, store, context, targeting, row, config)
+        return original(loaded, store, one, targeting, ledger, config)
 
     monkeypatch.setattr(smoke, "_answer", spy)
     found = try_bundle(bundle, num_requests=20, num_candidates=4)

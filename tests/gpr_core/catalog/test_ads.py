@@ -100,3 +100,9 @@ def test_an_empty_catalog_has_empty_rows():
     trie = Trie.build(np.zeros((0, 1), np.int16), np.zeros(0, np.uint64), (2,))
     table = AdTable.build(make_ads([]), make_versions([]), trie)
     assert table.versions_at(np.array([5, 6])).shape == (2, 0)
+
+
+def test_an_impression_may_cost_a_click_or_a_conversion(table):
+    # A thousand impressions of CPM; a click and a conversion at their whole bid.
+    found = table.largest_cost(np.array([20, 310, 150, 220]), np.array([0, 0, 1, 1]))
+    assert found.tolist() == [1_000, 7_300, 5_050_000, 1_000_000]
