@@ -1,11 +1,12 @@
-"""GPT-2 weights behind the decoder's own interface: keys and values of a prompt once per request.
+"""GPT-2 weights behind the decoder's own interface, with one copy of every key and value.
 
-Tokens are numbered level by level behind `first_token`. A prefix keeps keys and values of its own
-codes only; all prefixes of a request read the prompt from one place.
+Tokens are numbered level by level behind `first_token`. Keys and values of a request are those of
+its prompt and then, level by level, of the codes of its prefixes. Nothing is copied for a beam: a
+mask says which of them are its ancestors, so that all prefixes of a request attend in one call.
 
 Letters: B requests, T prompt tokens, D width, H attention heads, E head width, M given prefixes, N
-prefixes, P codes of a prefix, S prefixes of one request (padded), V codes, X prompt tokens and
-codes, Z cells of the [B, S] grid.
+prefixes, S prefixes of one request (padded), V codes, X keys of a request, Z cells of the [B, S]
+grid.
 """
 
 from collections.abc import Sequence
@@ -42,16 +43,22 @@ class CodePrefixes(NamedTuple):
     """Prefixes of one length.
 
     Attributes:
-        prompt: What they start from.
-        row_N: [N] int64, ascending.
-        own: Per layer [N, 2, H, P, E], keys and values of the codes.
+        row_N: [N] int64, request, ascending.
+        keys: Per layer [B, H, X, E], of the prompt and of all codes so far.
+        values: Per layer [B, H, X, E].
+        sees_NX: [N, X] bool, keys that a prefix descends from.
         hidden_ND: [N, D], last position.
+        position: Tokens before the next code.
+        level: Codes of the prefixes.
     """
 
-    prompt: Prompt
     row_N: Tensor
-    own: list[Tensor]
+    keys: list[Tensor]
+    values: list[Tensor]
+    sees_NX: Tensor
     hidden_ND: Tensor
+    position: int
+    level: int
 
 
 class GPT2Policy:
@@ -72,7 +79,6 @@ class GPT2Policy:
         self._offsets = [
             first_token + sum(codebook_sizes[:level]) for level in range(len(codebook_sizes))
         ]
-        # Weights of GPT-2 are stored [in, out].
         self._logits = [
             model.lm_head.weight[start : start + size]
             for start, size in zip(self._offsets, codebook_sizes, strict=True)
@@ -112,114 +118,106 @@ class GPT2Policy:
         Returns:
             Empty prefixes.
         """
-        shape = (len(rows_N), 2, self._num_heads, 0, state.keys[0].shape[3])
-        nothing = [key.new_zeros(shape) for key in state.keys]
-        return CodePrefixes(state, rows_N, nothing, state.hidden_BD[rows_N])
+        sees_NX = torch.ones((len(rows_N), state.length), dtype=torch.bool)
+        hidden_ND = state.hidden_BD[rows_N]
+        return CodePrefixes(rows_N, state.keys, state.values, sees_NX, hidden_ND, state.length, 0)
 
     def extend(self, prefixes: CodePrefixes, parents_N: Tensor, codes_N: Tensor) -> CodePrefixes:
         """Choose the next code of prefixes.
 
         Args:
-            prefixes: M prefixes of P codes.
+            prefixes: M prefixes.
             parents_N: [N] int64, ascending by request.
             codes_N: [N] int64.
 
         Returns:
-            N prefixes of P + 1 codes.
+            N prefixes that are one code longer.
         """
-        prompt, row_N = prefixes.prompt, prefixes.row_N[parents_N]
-        length = prefixes.own[0].shape[3]
-        x_ND = self._model.wte.weight[codes_N + self._offsets[length]]
-        x_ND = x_ND + self._model.wpe.weight[prompt.length + length]
-        grid = _grid(row_N, len(prompt.hidden_BD))
-        owns = []
+        row_N = prefixes.row_N.index_select(0, parents_N)
+        grid = _grid(row_N, len(prefixes.keys[0]))
+        itself_NS = torch.arange(grid.slots) == grid.place_N[:, None]
+        sees_NX = torch.cat([prefixes.sees_NX.index_select(0, parents_N), itself_NS], dim=1)
+        # An empty cell sees everything, so that its softmax is not over an empty set.
+        bias_BSX = grid.spread(torch.zeros(sees_NX.shape).masked_fill_(~sees_NX, float("-inf")))
+        x_ND = self._model.wte.weight[codes_N + self._offsets[prefixes.level]]
+        x_ND = x_ND + self._model.wpe.weight[prefixes.position]
+        keys, values = [], []
         for layer, block in enumerate(self._blocks):
-            query_ND, new_NX = _linear(block.attn.c_attn, block.ln_1(x_ND)).tensor_split(
-                [x_ND.shape[1]], dim=1
+            x_BSD = grid.spread(x_ND)
+            query, key, value = self._project(block, x_BSD)
+            keys.append(torch.cat([prefixes.keys[layer], key], dim=2))
+            values.append(torch.cat([prefixes.values[layer], value], dim=2))
+            attended = F.scaled_dot_product_attention(
+                query, keys[-1], values[-1], attn_mask=bias_BSX[:, None]
             )
-            new = new_NX.view(len(x_ND), 2, self._num_heads, 1, -1)
-            own = torch.cat([prefixes.own[layer].index_select(0, parents_N), new], dim=3)
-            attended_ND = _attend(query_ND, own, (prompt.keys[layer], prompt.values[layer]), grid)
-            x_ND = self._finish(block, x_ND, attended_ND)
-            owns.append(own)
-        return CodePrefixes(prompt, row_N, owns, x_ND)
+            x_ND = self._finish(block, x_ND, grid.gather(attended.transpose(1, 2).flatten(2)))
+        return CodePrefixes(
+            row_N, keys, values, sees_NX, x_ND, prefixes.position + 1, prefixes.level + 1
+        )
 
     def child_logits(self, prefixes: CodePrefixes) -> Tensor:
         """Score the next codes.
 
         Args:
-            prefixes: N prefixes of P codes.
+            prefixes: N prefixes.
 
         Returns:
             [N, V].
         """
-        return self._model.ln_f(prefixes.hidden_ND) @ self._logits[prefixes.own[0].shape[3]].T
+        return self._model.ln_f(prefixes.hidden_ND) @ self._logits[prefixes.level].T
 
-    def _project(self, block: torch.nn.Module, x_NPD: Tensor) -> tuple[Tensor, ...]:
-        """Queries, keys and values [N, H, P, E]."""
-        parts = _linear(block.attn.c_attn, block.ln_1(x_NPD)).chunk(3, dim=-1)
+    def _project(self, block: torch.nn.Module, x_BTD: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values [B, H, T, E]."""
+        parts = _linear(block.attn.c_attn, block.ln_1(x_BTD)).chunk(3, dim=-1)
         return tuple(part.unflatten(-1, (self._num_heads, -1)).transpose(1, 2) for part in parts)
 
-    def _finish(self, block: torch.nn.Module, x_NPD: Tensor, attended_NPD: Tensor) -> Tensor:
+    def _finish(self, block: torch.nn.Module, x: Tensor, attended: Tensor) -> Tensor:
         """Merge heads and run the feed-forward network."""
-        x_NPD = x_NPD + _linear(block.attn.c_proj, attended_NPD)
-        inner = F.gelu(_linear(block.mlp.c_fc, block.ln_2(x_NPD)), approximate="tanh")
-        return x_NPD + _linear(block.mlp.c_proj, inner)
+        x = x + _linear(block.attn.c_proj, attended)
+        inner = F.gelu(_linear(block.mlp.c_fc, block.ln_2(x)), approximate="tanh")
+        return x + _linear(block.mlp.c_proj, inner)
 
 
-def _linear(layer: torch.nn.Module, x_NPD: Tensor) -> Tensor:
+def _linear(layer: torch.nn.Module, x: Tensor) -> Tensor:
     """Multiply by a weight, stored [in, out], with the library that is faster for the size."""
-    rows_ND = x_NPD.flatten(0, -2)
+    rows_ND = x.flatten(0, -2)
     with fast_float32_matmul() if len(rows_ND) >= _MANY_ROWS else nullcontext():
         out = torch.addmm(layer.bias, rows_ND, layer.weight)
-    return out.unflatten(0, x_NPD.shape[:-1])
+    return out.unflatten(0, x.shape[:-1])
 
 
 class _Grid(NamedTuple):
     """Prefixes of each request side by side.
 
     Attributes:
+        requests: B.
         slots: S.
-        slot_N: [N] int64, place of each prefix in the flattened [B * S] grid; None if every request
-            has S of them and nothing has to move.
+        place_N: [N] int64, place of each prefix in its request.
+        cell_N: [N] int64, place in the flattened grid; None if there is no empty cell.
     """
 
+    requests: int
     slots: int
-    slot_N: Tensor | None
+    place_N: Tensor
+    cell_N: Tensor | None
+
+    def spread(self, part_NX: Tensor) -> Tensor:
+        """Put rows into the grid, [B, S, X], zeros in empty cells."""
+        if self.cell_N is not None:
+            spread_ZX = part_NX.new_zeros((self.requests * self.slots, part_NX.shape[1]))
+            part_NX = spread_ZX.index_copy_(0, self.cell_N, part_NX)
+        return part_NX.view(self.requests, self.slots, -1)
+
+    def gather(self, part_BSX: Tensor) -> Tensor:
+        """Take rows out of the grid, [N, X]."""
+        part_ZX = part_BSX.flatten(0, 1)
+        return part_ZX if self.cell_N is None else part_ZX.index_select(0, self.cell_N)
 
 
-def _grid(row_N: Tensor, num_requests: int) -> _Grid:
+def _grid(row_N: Tensor, requests: int) -> _Grid:
     """Arrange prefixes by request."""
-    count_B = torch.bincount(row_N, minlength=num_requests)
+    count_B = torch.bincount(row_N, minlength=requests)
     slots = int(count_B.max())
-    if slots * num_requests == len(row_N):
-        return _Grid(slots, None)
-    first_B = count_B.cumsum(0) - count_B
-    return _Grid(slots, torch.arange(len(row_N)) - first_B[row_N] + row_N * slots)
-
-
-def _attend(
-    query_ND: Tensor, own_N2HPE: Tensor, prompt: tuple[Tensor, Tensor], grid: _Grid
-) -> Tensor:
-    """Attend to the prompt of the request and to own codes in one softmax: [N, D]."""
-    key_BHTE, value_BHTE = prompt
-    requests, heads, tokens, width = key_BHTE.shape
-    query_BSHE = _spread((query_ND * width**-0.5).unflatten(1, (heads, width)), grid, requests)
-    key_BSHPE, value_BSHPE = _spread(own_N2HPE, grid, requests).unbind(2)
-    far_BHST = query_BSHE.transpose(1, 2) @ key_BHTE.transpose(2, 3)
-    near_BSHP = (query_BSHE[..., None, :] @ key_BSHPE.transpose(3, 4))[..., 0, :]
-    score_BHSX = torch.cat([far_BHST, near_BSHP.transpose(1, 2)], dim=3)
-    weight_BHSX = torch.softmax(score_BHSX, dim=3)
-    near_BSH1P = weight_BHSX[..., tokens:].transpose(1, 2)[..., None, :]
-    out_BSHE = (weight_BHSX[..., :tokens] @ value_BHTE).transpose(1, 2)
-    out_ZD = (out_BSHE + (near_BSH1P @ value_BSHPE)[..., 0, :]).reshape(-1, heads * width)
-    return out_ZD if grid.slot_N is None else out_ZD[grid.slot_N]
-
-
-def _spread(part_N: Tensor, grid: _Grid, requests: int) -> Tensor:
-    """Put rows into the grid: [B, S, ...]."""
-    if grid.slot_N is not None:
-        spread_Z = part_N.new_zeros((requests * grid.slots, *part_N.shape[1:]))
-        spread_Z[grid.slot_N] = part_N
-        part_N = spread_Z
-    return part_N.unflatten(0, (requests, grid.slots))
+    place_N = torch.arange(len(row_N)) - (count_B.cumsum(0) - count_B)[row_N]
+    is_full = slots * requests == len(row_N)
+    return _Grid(requests, slots, place_N, None if is_full else row_N * slots + place_N)

@@ -96,16 +96,16 @@ class Valuer(Protocol):
     value_mean: Tensor
     value_std: Tensor
 
-    def child_values(self, state: Any, rows_N: Tensor, codes_NP: Tensor) -> Tensor:
-        """Value every extension of prefixes by one code.
+    def prefix_values(self, state: Any, rows_N: Tensor, codes_NP: Tensor) -> Tensor:
+        """Value prefixes.
 
         Args:
             state: What `Policy.read` returned.
             rows_N: [N] int64 row of the state.
-            codes_NP: [N, P] int64 codes so far, P in [0, L - 1).
+            codes_NP: [N, P] int64 codes so far, P in [1, L).
 
         Returns:
-            [N, V_P] standardized values V(s, (z_<l, z)).
+            [N] standardized values V(s, z_1..z_P).
         """
 
     def item_values(

@@ -50,6 +50,9 @@ from gpr_core.generation.protocols import (
 )
 from gpr_core.support.errors import ShapeError
 
+# Children with a prefix value, for each that may survive.
+_VALUED_PER_PLACE = 4
+
 
 @torch.no_grad()
 def decode(
@@ -183,17 +186,20 @@ class _Search:
             draw_C = self._draws(beams, found, logp_C)
         if exhaustive:
             return _Choice(np.arange(logp_C.size), draw_C, np.zeros_like(logp_C))
-        value_C = self._child_values(beams, found, level, values)
-        score_C = draw_C if config.mode == "gumbel" else logp_C
-        keys: tuple[Floats, ...] = (score_C,)
-        if config.bonus(level):
-            keys = (score_C + config.bonus(level) * value_C, logp_C)
         width, group_M = config.width(level), self._group(beams)
-        kept = self._shares(beams, found, keys, group_M, width)
-        group = group_M[found.beam_C[kept]]
-        limit_G = np.full(int(group_M[-1]) + 1, width)
-        best = best_of_groups(group, limit_G, *(key_C[kept] for key_C in keys))
-        return _Choice(kept[best], draw_C, value_C)
+        allowed_M = self._shares(beams, found, group_M, width)
+        considered = np.arange(logp_C.size)
+        if values is None:
+            # Prefix values cost more than probabilities: improbable children have none.
+            considered = best_of_groups(found.beam_C, allowed_M * _VALUED_PER_PLACE, logp_C)
+        value_C = np.zeros_like(logp_C)
+        value_C[considered] = self._child_values(beams, found, considered, level, values)
+        keys: tuple[Floats, ...] = (draw_C if config.mode == "gumbel" else logp_C,)
+        if config.bonus(level):
+            keys = (keys[0] + config.bonus(level) * value_C, logp_C)
+        kept = _best(considered, found.beam_C, allowed_M, keys)
+        group_C, limit_G = group_M[found.beam_C], np.full(int(group_M[-1]) + 1, width)
+        return _Choice(_best(kept, group_C, limit_G, keys), draw_C, value_C)
 
     def _group(self, beams: Beams) -> Ints:
         """Number what shares the width of a level: a head of a request, or, in a sample, all."""
@@ -201,18 +207,11 @@ class _Search:
             return beams.row_M
         return beams.row_M * self.num_heads + beams.head_M
 
-    def _shares(
-        self,
-        beams: Beams,
-        found: Extensions,
-        keys_C: tuple[Floats, ...],
-        group_M: Ints,
-        width: int,
-    ) -> Ints:
-        """Cut the children of each beam to its share of the width; returns kept positions."""
+    def _shares(self, beams: Beams, found: Extensions, group_M: Ints, width: int) -> Ints:
+        """Say how many children of each beam may survive."""
         if not self.config.share_by_value:
-            return np.arange(found.code_C.size)
-        allowed_M = allocate_width(
+            return found.legal_count_M
+        return allocate_width(
             beams.value_M,
             group_M,
             found.legal_count_M,
@@ -220,31 +219,35 @@ class _Search:
             temperature=self.config.width_temperature,
             over_generation=self.config.over_generation,
         )
-        return best_of_groups(found.beam_C, allowed_M, *keys_C)
 
     def _child_values(
-        self, beams: Beams, found: Extensions, level: int, values: AdValues | None
+        self,
+        beams: Beams,
+        found: Extensions,
+        considered: Ints,
+        level: int,
+        values: AdValues | None,
     ) -> Floats:
-        """Value each extension, standardized; zeros where no later decision asks for it."""
+        """Value some extensions, standardized; zeros where no later decision asks for it."""
         num_levels = self.trie.num_levels
+        beam_C, node_C = found.beam_C[considered], found.node_C[considered]
+        row_C = beams.row_M[beam_C]
         if level == num_levels - 1:
             if values is None:
-                return np.zeros(found.beam_C.size)
-            row_C = beams.row_M[found.beam_C]
-            return standardized_leaf_values(values, self.valuer, self.trie, row_C, found.node_C)
+                return np.zeros(beam_C.size)
+            return standardized_leaf_values(values, self.valuer, self.trie, row_C, node_C)
         if self.config.bonus(level) == 0 and not self.config.share_by_value:
-            return np.zeros(found.beam_C.size)
+            return np.zeros(beam_C.size)
         # Heads share prefixes and values do not depend on the head: each is computed once.
-        entry_M = beams.row_M * self.trie.num_nodes + beams.node_M
-        _, first_U, inverse_M = np.unique(entry_M, return_index=True, return_inverse=True)
-        device = self.valuer.value_mean.device
-        prefix = (beams.row_M[first_U], beams.code_MP[first_U])
-        value_UV = self.valuer.child_values(
-            self.state, *(torch.from_numpy(part).to(device) for part in prefix)
+        entry_C = row_C * self.trie.num_nodes + node_C
+        _, first_U, inverse_C = np.unique(entry_C, return_index=True, return_inverse=True)
+        code_UP = np.column_stack(
+            [beams.code_MP[beam_C[first_U]], found.code_C[considered[first_U]]]
         )
-        cell_C = inverse_M[found.beam_C] * value_UV.shape[1] + found.code_C
-        value_C = value_UV.reshape(-1)[torch.from_numpy(cell_C).to(device)]
-        return np.asarray(value_C.double().cpu().numpy())
+        device = self.valuer.value_mean.device
+        prefix = (torch.from_numpy(part).to(device) for part in (row_C[first_U], code_UP))
+        value_U = self.valuer.prefix_values(self.state, *prefix)
+        return np.asarray(value_U.double().cpu().numpy()[inverse_C])
 
     def _ad_values(self, beams: Beams) -> AdValues:
         """Predict the value of all eligible ads below beams."""
@@ -268,6 +271,12 @@ class _Search:
     def _noise(self, row_C: Ints, head_C: Ints, node_C: Ints) -> Floats:
         """Draw keyed noise for (request, head, node) triples."""
         return gumbel_noise(self.seed, self.requests.request_key_B[row_C], head_C, node_C)
+
+
+def _best(among: Ints, group_C: Ints, limit_G: Ints, keys_C: tuple[Floats, ...]) -> Ints:
+    """Keep the best extensions of every group among some, given and returned as positions."""
+    some = best_of_groups(group_C[among], limit_G, *(key_C[among] for key_C in keys_C))
+    return among[some]
 
 
 def _no_candidates(trie: Trie) -> Candidates:

@@ -302,24 +302,6 @@ class GPR(nn.Module):
         self._check_length(codes_NP, self.num_levels - 1)
         return self.hte.prefix_values(state.value_state_MX, rows_N, codes_NP)
 
-    def child_values(self, state: ReadoutState, rows_N: Tensor, codes_NP: Tensor) -> Tensor:
-        """Values of all one-code continuations of prefixes, for pruning.
-
-        Args:
-            state: From `read`.
-            rows_N: [N] int64, readout of each prefix.
-            codes_NP: [N, P] int64, its codes, 0 <= P < L - 1.
-
-        Returns:
-            [N, V of level P] float, in the units of `prefix_values`.
-
-        Raises:
-            ShapeError: If the arguments differ in N or the prefix is too long.
-        """
-        _check_rows(rows_N, rows_N, codes_NP)
-        self._check_length(codes_NP, self.num_levels - 2)
-        return self.hte.child_values(state.value_state_MX, rows_N, codes_NP)
-
     def item_values(
         self, state: ReadoutState, rows_N: Tensor, paths_NL: Tensor, ad_features_NF: Tensor
     ) -> ItemValues:

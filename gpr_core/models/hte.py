@@ -20,7 +20,6 @@ from gpr_core.models.config import ModelConfig
 
 AD_FIELDS = ("bid_type", "price_bucket", "ad_age_bucket", "category", "brand")
 _NUM_ITEM_HEADS = 3
-_CHUNK_NUMBERS = 1 << 19
 
 
 class ItemValues(NamedTuple):
@@ -115,26 +114,6 @@ class HTE(nn.Module):
         """
         values_N: Tensor = self._value_head(self._prefix_hidden(state_MX, rows_N, codes_NP))
         return values_N
-
-    def child_values(self, state_MX: Tensor, rows_N: Tensor, codes_NP: Tensor) -> Tensor:
-        """Value of all one-code continuations of prefixes.
-
-        Args:
-            state_MX: [M, 3 * D] float, from `state`.
-            rows_N: [N] int64, readout of each prefix.
-            codes_NP: [N, P] int64, its codes, 0 <= P < L - 1.
-
-        Returns:
-            [N, V] float; column v is `prefix_values` of the prefix extended by code v.
-        """
-        level = codes_NP.shape[1]
-        hidden_ND = self._prefix_hidden(state_MX, rows_N, codes_NP)
-        step_D = self.value_length_PD[level + 1] - self.value_length_PD[level]
-        child_VD = self.value_codes[level] + step_D
-        # In pieces of [n, V, D] that stay in the cache: 4 times as fast as in one.
-        rows = max(1, _CHUNK_NUMBERS // child_VD.numel())
-        parts = torch.split(hidden_ND, rows)
-        return torch.cat([self._value_head(part_ND[:, None] + child_VD) for part_ND in parts])
 
     def item_values(
         self, state_MX: Tensor, rows_N: Tensor, paths_NL: Tensor, ad_features_NF: Tensor

@@ -92,13 +92,8 @@ class TabularPolicy:
                     result[row, code] = found
         return torch.from_numpy(result).to(torch.float32)
 
-    def child_values(self, state, rows_N, codes_NP):
-        code_V = range(self.sizes[codes_NP.shape[1]])
-        table = [
-            [self.values.get((*prefix, code), 0.0) for code in code_V]
-            for prefix in codes_NP.tolist()
-        ]
-        return torch.tensor(table).reshape(len(rows_N), len(code_V))
+    def prefix_values(self, state, rows_N, codes_NP):
+        return torch.tensor([self.values.get(tuple(prefix), 0.0) for prefix in codes_NP.tolist()])
 
     def item_values(self, state, rows_N, paths_NL, ad_features_NF):
         p = torch.as_tensor(

@@ -18,8 +18,8 @@ class Corrupted(Reader):
         honest = super().item_values(state, rows_N, paths_NL, ad_features_NF)
         return type(honest)(*(1.0 - 0.999 * value for value in honest))
 
-    def child_values(self, state, rows_N, codes_NP):
-        return super().child_values(state, rows_N, codes_NP) + 1e3
+    def prefix_values(self, state, rows_N, codes_NP):
+        return super().prefix_values(state, rows_N, codes_NP) + 1e3
 
 
 @pytest.fixture(scope="module")

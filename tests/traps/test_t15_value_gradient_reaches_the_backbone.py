@@ -19,8 +19,7 @@ def losses(model):
         for length in range(3)
     ]
     items = model.item_values(state, rows, paths_NL, torch.ones(4, 5, dtype=torch.int64))
-    children = model.child_values(state, rows, paths_NL[:, :1]).square().mean()
-    return [sum(value_losses) + children, items.p_ctcvr_N.log().mean() + items.p_neg_N.mean()]
+    return [sum(value_losses), items.p_ctcvr_N.log().mean() + items.p_neg_N.mean()]
 
 
 def touched(model, loss):

@@ -20,9 +20,9 @@ CONFIG = BeamConfig(
 class ByTheBatch(TabularPolicy):
     """The broken twin: values are scaled by whatever is in the batch."""
 
-    def child_values(self, state, rows_N, codes_NP):
-        value_NV = super().child_values(state, rows_N, codes_NP)
-        return value_NV / (value_NV.abs().sum() + 1e-6)
+    def prefix_values(self, state, rows_N, codes_NP):
+        value_N = super().prefix_values(state, rows_N, codes_NP)
+        return value_N / (value_N.abs().sum() + 1e-6)
 
 
 def check(policy_class):

@@ -175,3 +175,22 @@ def test_eligibility_of_another_catalog_is_refused():
     trie, ad_table = make_catalog([[0], [1]])
     with pytest.raises(ShapeError, match="the catalog has 2 ads"):
         run(TabularPolicy((2,)), make_requests([[1, 1, 1]]), trie, ad_table, PLAIN)
+
+
+def test_only_children_that_may_still_get_a_place_are_valued():
+    """16 children, one place to share 4 times over: 4 * 2 of them by probability, and no more."""
+    trie, ad_table = make_catalog([[a, b, 0] for a in range(2) for b in range(16)])
+    policy = TabularPolicy((2, 16, 1), seed=4)
+    asked = []
+    values = policy.prefix_values
+
+    def spy(state, rows, codes):
+        asked.append(codes.tolist())
+        return values(state, rows, codes)
+
+    policy.prefix_values = spy
+    config = BeamConfig(
+        num_candidates=1, width_factors=(1.0,), value_bonus=(0.3,), exhaustive_factor=0
+    )
+    run(policy, make_requests([[1] * 32]), trie, ad_table, config)
+    assert [len(codes) for codes in asked] == [2, 8]

@@ -61,14 +61,14 @@ def test_one_user_alone_and_in_a_batch_are_read_alike():
     rows, heads = torch.arange(3), torch.tensor([1, 0, 1])
     prefix = torch.tensor([[1, 2], [0, 1], [3, 0]])
     logits = logits_after(model, together, rows, heads, prefix)
-    values = model.child_values(together, rows, prefix[:, :1])
+    values = model.prefix_values(together, rows, prefix[:, :1])
     for user in range(3):
         alone = model.read(take_user(batch, user))
         zero = torch.tensor([0])
         one = slice(user, user + 1)
         found = logits_after(model, alone, zero, heads[one], prefix[one])
         torch.testing.assert_close(found, logits[one], atol=1e-5, rtol=1e-5)
-        found = model.child_values(alone, zero, prefix[one, :1])
+        found = model.prefix_values(alone, zero, prefix[one, :1])
         torch.testing.assert_close(found, values[one], atol=1e-5, rtol=1e-5)
 
 
@@ -257,8 +257,6 @@ def test_a_complete_path_has_no_children_and_no_value():
         logits_after(model, state, zero, zero, torch.tensor([[0, 0, 0]]))
     with pytest.raises(ShapeError, match="codes_NP has 3 codes per row, expected at most 2"):
         model.prefix_values(state, zero, torch.tensor([[0, 0, 0]]))
-    with pytest.raises(ShapeError, match="codes_NP has 2 codes per row, expected at most 1"):
-        model.child_values(state, zero, torch.tensor([[0, 0]]))
 
 
 def test_arguments_of_different_length_are_refused():

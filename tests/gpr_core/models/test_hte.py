@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-import gpr_core.models.hte
 from gpr_core.models.hte import AD_FIELDS, HTE
 from gpr_core.support.seeding import seed_global_torch
 from tests.timelines import SIZES, SMALL
@@ -21,26 +20,6 @@ def make_hte():
         hte.value_length_PD.normal_()
         hte.item_out_XD.normal_()
     return hte, hte.state(*(torch.randn(3, SMALL.width) for _ in range(3)))
-
-
-def test_child_values_are_the_values_of_the_longer_prefixes():
-    hte, state_MX = make_hte()
-    for level, size in enumerate(SIZES[:-1]):
-        children_NV = hte.child_values(state_MX, ROWS, PATHS[:, :level])
-        assert children_NV.shape == (4, size)
-        for code in range(size):
-            longer = torch.cat([PATHS[:, :level], torch.full((4, 1), code)], dim=1)
-            expected = hte.prefix_values(state_MX, ROWS, longer)
-            torch.testing.assert_close(children_NV[:, code], expected, atol=1e-5, rtol=1e-5)
-
-
-def test_pieces_do_not_change_child_values(monkeypatch):
-    hte, state_MX = make_hte()
-    whole = hte.child_values(state_MX, ROWS, PATHS[:, :1])
-    monkeypatch.setattr(gpr_core.models.hte, "_CHUNK_NUMBERS", 1)
-    torch.testing.assert_close(
-        hte.child_values(state_MX, ROWS, PATHS[:, :1]), whole, atol=1e-6, rtol=0
-    )
 
 
 def test_the_value_depends_on_the_number_of_codes_and_on_each_code():

@@ -1,0 +1,272 @@
+"""The decoder against `transformers`, against growing catalogs, and its parts.
+
+    python -m benchmarks.decoding
+
+One thread, processor time. 40 candidates, 4 levels of 256 codes, a GPT-2 128 wide with 4 layers and
+prompts of 64 tokens; it needs the extra `peers`. Writes docs/benchmarks/decoding.json.
+
+Letters: B requests, T prompt tokens.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.decoding_peers import (
+    FIRST_TOKEN,
+    DictionaryTree,
+    beam_search,
+    make_gpt2,
+    make_t5,
+)
+from benchmarks.decoding_workload import (
+    CODEBOOK,
+    LEVELS,
+    SIZES,
+    ConstantValuer,
+    NetworkValuer,
+    Shop,
+    Timed,
+    draw_paths,
+    draw_viewers,
+    make_shop,
+)
+from benchmarks.gpt2_policy import GPT2Policy
+from benchmarks.record import write_result
+from benchmarks.tokenizer_workload import compare, spread
+from gpr_core.catalog.eligible_ads import EligibleAds
+from gpr_core.catalog.packed_paths import pack_paths
+from gpr_core.catalog.trie import Trie
+from gpr_core.generation.config import BeamConfig
+from gpr_core.generation.protocols import Candidates, DecodeRequests
+from gpr_core.generation.value_guided import decode
+from gpr_core.generation.variants import at_load, plain_beam
+from gpr_core.support.progress import Progress
+from gpr_core.support.seeding import torch_stream
+
+K, PROMPT, BATCHES = 40, 64, (1, 16)
+GUIDED = BeamConfig(
+    num_candidates=K, width_factors=(1.0,), exhaustive_factor=0, leaf_ads=1, order="retrieval"
+)
+PLAIN = plain_beam(GUIDED)
+_GROWTH, _ROUNDS = (10_000, 100_000, 1_000_000), 5
+
+
+class Server:
+    """Answers requests with a policy and a valuer.
+
+    Args:
+        shop: The catalog.
+        policy: Proposes codes.
+        valuer: Values prefixes and ads.
+        num_requests: B.
+        config: Parameters.
+        is_targeted: False lets every ad serve everyone.
+    """
+
+    def __init__(
+        self,
+        shop: Shop,
+        policy: Any,
+        valuer: Any,
+        num_requests: int,
+        config: BeamConfig = PLAIN,
+        *,
+        is_targeted: bool = True,
+    ) -> None:
+        self._shop, self._policy, self._valuer, self._config = shop, policy, valuer, config
+        self._viewers = draw_viewers(num_requests)
+        self.token_BT = draw_prompts(num_requests)
+        everything = np.ones((num_requests, shop.trie.num_ads), np.bool_)
+        self._everything = None if is_targeted else EligibleAds.of_mask(everything)
+
+    def answer(self) -> Candidates:
+        """Serve all requests in one batch, from targeting to the list.
+
+        Returns:
+            The candidates.
+        """
+        shop = self._shop
+        eligible = self._everything or shop.targeting.eligible(self._viewers)
+        requests = DecodeRequests(self._viewers.request_key, self._viewers.ts, eligible)
+        with torch.inference_mode():
+            state = self._policy.read(self.token_BT)
+            return decode(
+                self._policy, self._valuer, state, requests, shop.trie, shop.ads, self._config
+            )
+
+
+def draw_prompts(num_requests: int) -> torch.Tensor:
+    """Draw prompts.
+
+    Args:
+        num_requests: B.
+
+    Returns:
+        [B, T] int64 tokens.
+    """
+    stream = torch_stream(0, "benchmark", "prompts", num_requests)
+    return torch.randint(FIRST_TOKEN, CODEBOOK * LEVELS, (num_requests, PROMPT), generator=stream)
+
+
+def compare_with_peers() -> list[dict[str, Any]]:
+    """Compare with the beam search of `transformers` at 100,000 ads.
+
+    Returns:
+        One row per batch size.
+    """
+    shop, paths = make_shop(100_000), draw_paths(100_000)
+    tree = DictionaryTree(paths, SIZES)
+    gpt2, t5 = make_gpt2(sum(SIZES), PROMPT + LEVELS), make_t5(sum(SIZES))
+    rows = []
+    for batch in BATCHES:
+        policy = GPT2Policy(gpt2, SIZES, FIRST_TOKEN)
+        server = Server(shop, policy, ConstantValuer(), batch, is_targeted=False)
+
+        def peer(model: Any, token_BT: torch.Tensor = server.token_BT) -> torch.Tensor:
+            with torch.inference_mode():
+                return beam_search(model, token_BT, tree, beams=K, levels=LEVELS)
+
+        theirs = peer(gpt2) - FIRST_TOKEN - torch.arange(LEVELS) * CODEBOOK
+        ours = server.answer().path_ML.view(batch, K, LEVELS)
+        rows.append(
+            {
+                "batch": batch,
+                "equal_sequences": float((ours == theirs).all(-1).float().mean()),
+                "gpt2": compare(server.answer, partial(peer, gpt2), threads=1, repeats=9),
+                "t5": compare(server.answer, partial(peer, t5), threads=1, repeats=9),
+            }
+        )
+    return rows
+
+
+def compare_catalogs() -> list[dict[str, Any]]:
+    """Serve targeted requests from catalogs of growing size, in turn.
+
+    Returns:
+        One row per batch and size: seconds a request, relative to the smallest catalog, and the
+        share of targeting, tree, choice of beams and lists: all that is not the model.
+    """
+    gpt2 = make_gpt2(sum(SIZES), PROMPT + LEVELS)
+    shops = {num_ads: make_shop(num_ads) for num_ads in _GROWTH}
+    rows = []
+    for batch in BATCHES:
+        policies = {size: Timed(GPT2Policy(gpt2, SIZES, FIRST_TOKEN)) for size in shops}
+        servers = {
+            size: Server(shop, policies[size], ConstantValuer(), batch)
+            for size, shop in shops.items()
+        }
+        seconds = _in_turn({size: server.answer for size, server in servers.items()})
+        for size in shops:
+            policies[size].seconds = 0.0
+        again = _in_turn({size: server.answer for size, server in servers.items()})
+        for size in shops:
+            total = sum(again[size])
+            rows.append(
+                {
+                    "batch": batch,
+                    "ads": size,
+                    "ms_per_request": spread([1000 * s / batch for s in seconds[size]]),
+                    "relative_to_smallest": _relative(seconds[size], seconds[_GROWTH[0]]),
+                    "share_outside_the_model": round(1 - policies[size].seconds / total, 3),
+                }
+            )
+    return rows
+
+
+def measure_index() -> dict[str, Any]:
+    """Build the index of ten million ads, and find the ads that may serve one viewer.
+
+    Returns:
+        Seconds, bytes and ratios.
+    """
+    num_ads = _GROWTH[-1]
+    packed_A = pack_paths(draw_paths(num_ads), SIZES)
+    keys_A = np.arange(1, num_ads + 1, dtype=np.uint64)
+    shuffled_A = np.random.default_rng(0).permutation(packed_A)
+    builds = []
+    for _ in range(5):
+        started = time.process_time()
+        trie = Trie.from_packed(shuffled_A, keys_A, SIZES)
+        builds.append(time.process_time() - started)
+    arrays = (trie.code_N, trie.first_N1, trie.child_ptr_I1, trie.ad_key_A, trie.by_key_A)
+    shop, viewer = make_shop(num_ads), draw_viewers(1)
+    eligible = shop.targeting.eligible(viewer)
+
+    def rebuild() -> Trie:
+        """Make a tree of the ads that may serve the viewer."""
+        may_serve_A = eligible.mask()[0]
+        return Trie.from_packed(packed_A[may_serve_A], keys_A[may_serve_A], SIZES)
+
+    return {
+        "ads": num_ads,
+        "nodes": trie.num_nodes,
+        "build_s": spread(builds),
+        "megabytes": round(sum(array.nbytes for array in arrays) / 1e6, 1),
+        "targeting": compare(
+            partial(shop.targeting.eligible, viewer), rebuild, threads=1, repeats=5
+        ),
+    }
+
+
+def measure_guidance() -> list[dict[str, Any]]:
+    """Compare value-guided beams with plain ones of the same width and valuer.
+
+    Returns:
+        One row per batch size; the ratio is guided / plain.
+    """
+    shop, gpt2 = make_shop(100_000), make_gpt2(sum(SIZES), PROMPT + LEVELS)
+    rows = []
+    for batch in BATCHES:
+        policy, valuer = GPT2Policy(gpt2, SIZES, FIRST_TOKEN), NetworkValuer(batch)
+        plain, guided, idle = (
+            Server(shop, policy, valuer, batch, config).answer
+            for config in (PLAIN, GUIDED, at_load(GUIDED, 0.0))
+        )
+        rows.append(
+            {
+                "batch": batch,
+                "guided_by_plain": compare(plain, guided, threads=1, repeats=_ROUNDS)["ratio"],
+                "idle_by_peak_width": compare(guided, idle, threads=1, repeats=_ROUNDS)["ratio"],
+            }
+        )
+    return rows
+
+
+def _in_turn(contenders: dict[int, Callable[[], object]]) -> dict[int, list[float]]:
+    """Time contenders one after the other, many times; the first round does not count."""
+    seconds: dict[int, list[float]] = {name: [] for name in contenders}
+    for _ in range(_ROUNDS):
+        for name, run in contenders.items():
+            started = time.process_time()
+            run()
+            seconds[name].append(time.process_time() - started)
+    return {name: values[1:] for name, values in seconds.items()}
+
+
+def _relative(seconds: list[float], base: list[float]) -> float:
+    """Compare medians."""
+    return round(statistics.median(seconds) / statistics.median(base), 3)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    parts: dict[str, Callable[[], Any]] = {
+        "peers": compare_with_peers,
+        "growth": compare_catalogs,
+        "index": measure_index,
+        "guidance": measure_guidance,
+    }
+    progress, result = Progress("benchmark of decoding"), {}
+    for number, (name, part) in enumerate(parts.items()):
+        result[name] = part()
+        progress.update(number + 1, len(parts))
+        print(name, result[name], flush=True)  # noqa: T201
+    result["transformers"] = version("transformers")
+    print(write_result("decoding", {"candidates": K, "prompt": PROMPT, **result}))  # noqa: T201
