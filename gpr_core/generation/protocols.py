@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gpr_core.catalog.eligible_ads import EligibleAds
+from gpr_core.catalog.trie import Trie
 
 
 class ItemProbabilities(Protocol):
@@ -191,3 +192,28 @@ def concat_candidates(parts: list[Candidates]) -> Candidates:
     """
     joined = Candidates(*(torch.cat(column) for column in zip(*parts, strict=True)))
     return joined.select(torch.argsort(joined.row_M, stable=True))
+
+
+def no_candidates(trie: Trie) -> Candidates:
+    """Make an empty result.
+
+    Args:
+        trie: Gives the number of levels.
+
+    Returns:
+        No candidate.
+    """
+    none = torch.zeros(0, dtype=torch.int64)
+    by_level = torch.zeros((0, trie.num_levels), dtype=torch.int64)
+    return Candidates(
+        row_M=none,
+        position_M=none,
+        rank_M=none,
+        ad_key_M=none,
+        head_M=none,
+        path_ML=by_level,
+        logp_ML=by_level.to(torch.float32),
+        legal_count_ML=by_level,
+        score_M=none.to(torch.float32),
+        final_value_M=none.to(torch.float64),
+    )

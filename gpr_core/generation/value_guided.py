@@ -47,6 +47,7 @@ from gpr_core.generation.protocols import (
     Policy,
     Valuer,
     concat_candidates,
+    no_candidates,
 )
 from gpr_core.support.errors import ShapeError
 
@@ -111,7 +112,7 @@ def decode(
         for rows_B, exhaustive in ((is_small_B, True), (~is_small_B, False))
         if rows_B.any()
     ]
-    return concat_candidates(parts) if parts else _no_candidates(trie)
+    return concat_candidates(parts) if parts else no_candidates(trie)
 
 
 class _Choice(NamedTuple):
@@ -144,7 +145,7 @@ class _Search:
         """Serve some of the requests; exhaustively means no legal path is ever cut."""
         beams = enter_root(self.requests.eligible, rows_B, self.num_heads)
         if not beams.row_M.size:
-            return _no_candidates(self.trie)
+            return no_candidates(self.trie)
         prefixes = begin(self.policy, self.state, beams)
         if self.config.mode == "gumbel":
             beams = self._with_root_draws(beams)
@@ -277,21 +278,3 @@ def _best(among: Ints, group_C: Ints, limit_G: Ints, keys_C: tuple[Floats, ...])
     """Keep the best extensions of every group among some, given and returned as positions."""
     some = best_of_groups(group_C[among], limit_G, *(key_C[among] for key_C in keys_C))
     return among[some]
-
-
-def _no_candidates(trie: Trie) -> Candidates:
-    """Make an empty result."""
-    none = torch.zeros(0, dtype=torch.int64)
-    by_level = torch.zeros((0, trie.num_levels), dtype=torch.int64)
-    return Candidates(
-        row_M=none,
-        position_M=none,
-        rank_M=none,
-        ad_key_M=none,
-        head_M=none,
-        path_ML=by_level,
-        logp_ML=by_level.to(torch.float32),
-        legal_count_ML=by_level,
-        score_M=none.to(torch.float32),
-        final_value_M=none.to(torch.float64),
-    )

@@ -215,6 +215,25 @@ class CodeDecoder(nn.Module):
             pasts.append(seen)
         return Prefixes(row_N, root_N, tuple(pasts), x_NPD[:, 0], prefixes.length + 1)
 
+    def join(self, parts: list[Prefixes]) -> Prefixes:
+        """Put prefixes of one length together.
+
+        Args:
+            parts: Prefixes of one start.
+
+        Returns:
+            All of them, in order.
+        """
+        past = tuple(
+            KeyValue(*(torch.cat(pieces) for pieces in zip(*layer, strict=True)))
+            for layer in zip(*(part.past for part in parts), strict=True)
+        )
+        row_N, root_N, hidden_ND = (
+            torch.cat([getattr(part, name) for part in parts])
+            for name in ("row_N", "root_N", "hidden_ND")
+        )
+        return Prefixes(row_N, root_N, past, hidden_ND, parts[0].length)
+
     def hidden(
         self,
         start: DecoderStart,

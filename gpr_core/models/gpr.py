@@ -270,6 +270,19 @@ class GPR(nn.Module):
         heads_N = prefixes.heads_N.index_select(0, parents_N)
         return PathPrefixes(prefixes.state, heads_N, codes_NP, decoded)
 
+    def join(self, parts: list[PathPrefixes]) -> PathPrefixes:
+        """Put prefixes of one length together.
+
+        Args:
+            parts: Prefixes of the same state.
+
+        Returns:
+            All of them, in order.
+        """
+        states, heads, codes, decoded = zip(*parts, strict=True)
+        joined = self.ptd.generate.join(list(decoded))
+        return PathPrefixes(states[0], torch.cat(heads), torch.cat(codes), joined)
+
     def child_logits(self, prefixes: PathPrefixes) -> Tensor:
         """Score the next code after prefixes.
 

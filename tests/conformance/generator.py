@@ -70,6 +70,10 @@ class TabularPolicy:
         codes_NP = torch.cat([codes_MP[parents_N], codes_N[:, None]], dim=1)
         return state, rows_M[parents_N], heads_M[parents_N], codes_NP
 
+    def join(self, parts):
+        states, *columns = zip(*parts, strict=True)
+        return states[0], *(torch.cat(column) for column in columns)
+
     def child_logits(self, prefixes):
         state, rows_N, heads_N, codes_NP = prefixes
         self.num_calls += 1

@@ -44,3 +44,16 @@ def test_only_the_new_code_is_computed(monkeypatch):
     model.extend(longer, torch.tensor([0, 1, 1]), torch.tensor([1, 0, 1]))
     num_layers = len(model.ptd.generate.decoder.layers)
     assert seen == [(2, 1)] * num_layers + [(3, 1)] * num_layers
+
+
+def test_joined_prefixes_go_on_as_they_would_alone():
+    model, _, roots = make_prefixes()
+    one = model.extend(roots, torch.tensor([0]), torch.tensor([3]))
+    other = model.extend(roots, torch.tensor([2, 1]), torch.tensor([0, 2]))
+    both = model.join([one, other])
+    assert both.codes_NP.tolist() == [[3], [0], [2]]
+    longer = model.extend(both, torch.tensor([2, 0]), torch.tensor([1, 1]))
+    alone = model.extend(other, torch.tensor([1]), torch.tensor([1]))
+    torch.testing.assert_close(
+        model.child_logits(longer)[:1], model.child_logits(alone), atol=1e-6, rtol=0
+    )
