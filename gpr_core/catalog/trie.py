@@ -12,7 +12,6 @@ C flat children.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +19,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gpr_core.catalog.packed_paths import Packed, level_bits, pack_paths, sort_packed
+from gpr_core.catalog.packed_paths import Packed, pack_paths, sort_packed
+from gpr_core.catalog.trie_nodes import number_nodes
 from gpr_core.support.bisection import first_place
 from gpr_core.support.errors import ContractError
 from gpr_core.support.shapes import check_shape
@@ -125,14 +125,34 @@ class Trie:
         path_A, order_A = sort_packed(packed_A, codebook_sizes)
         by_key_A = np.empty(order_A.size, dtype=np.int32)
         by_key_A[order_A] = np.arange(order_A.size, dtype=np.int32)
-        nodes = _number_nodes(path_A, codebook_sizes)
+        return Trie.from_sorted(path_A, keys_A[order_A], by_key_A, codebook_sizes)
+
+    @staticmethod
+    def from_sorted(
+        path_A: Packed,
+        keys_A: npt.NDArray[np.int64],
+        by_key_A: npt.NDArray[np.int32],
+        codebook_sizes: tuple[int, ...],
+    ) -> "Trie":
+        """Number all nodes of ads that are sorted already.
+
+        Args:
+            path_A: [A] int64, packed paths by (path, key).
+            keys_A: [A] int64, keys in this order.
+            by_key_A: [A] int32, ranks in the order of their keys.
+            codebook_sizes: Number of codes per level.
+
+        Returns:
+            The tree.
+        """
+        nodes = number_nodes(path_A, codebook_sizes)
         return Trie(
             codebook_sizes=codebook_sizes,
             level_start=nodes.level_start,
             code_N=torch.from_numpy(nodes.code_N),
             first_N1=torch.from_numpy(nodes.first_N1),
             child_ptr_I1=torch.from_numpy(nodes.child_ptr_I1),
-            ad_key_A=torch.from_numpy(keys_A[order_A]),
+            ad_key_A=torch.from_numpy(keys_A),
             by_key_A=torch.from_numpy(by_key_A),
         )
 
@@ -325,15 +345,6 @@ class Trie:
         return torch.where(is_there_M & (self.code_N[safe_M] == code_M), found_M, -1)
 
 
-class _Nodes(NamedTuple):
-    """Node arrays of sorted paths."""
-
-    level_start: tuple[int, ...]
-    code_N: npt.NDArray[np.int16]
-    first_N1: npt.NDArray[np.int32]
-    child_ptr_I1: npt.NDArray[np.int32]
-
-
 def _refuse_duplicates(sorted_keys_A: npt.NDArray[np.int64]) -> None:
     """Refuse a key that appears twice."""
     twice = sorted_keys_A[1:][sorted_keys_A[1:] == sorted_keys_A[:-1]]
@@ -343,31 +354,3 @@ def _refuse_duplicates(sorted_keys_A: npt.NDArray[np.int64]) -> None:
             where="ad_keys",
             fix="pass each ad once",
         )
-
-
-def _number_nodes(path_A: Packed, codebook_sizes: tuple[int, ...]) -> _Nodes:
-    """Number the nodes of sorted paths, from the leaves up: the parents of a level are fewer."""
-    firsts: list[npt.NDArray[np.int32]] = []
-    codes, opens = [], []
-    path_C = path_A
-    for bits in reversed(level_bits(codebook_sizes)):
-        is_new_C = np.ones(path_C.size, dtype=np.bool_)
-        np.not_equal(path_C[1:], path_C[:-1], out=is_new_C[1:])
-        open_C = np.flatnonzero(is_new_C).astype(np.int32)
-        path_C = path_C[open_C]
-        opens.append(open_C)
-        firsts.append(firsts[-1][open_C] if firsts else open_C)
-        codes.append((path_C & ((1 << bits) - 1)).astype(np.int16))
-        path_C >>= bits
-    sizes = [1, *(part.size for part in reversed(firsts))]
-    level_start = tuple(accumulate(sizes, initial=0))
-    # A node opens among the nodes of the next level at its first child. The leaves open among ads,
-    # which are no nodes; the root has all nodes of level 1.
-    pointers = [np.zeros(1, np.int32), *reversed(opens[1:])]
-    child_ptr = [part + start for part, start in zip(pointers, level_start[1:-1], strict=True)]
-    return _Nodes(
-        level_start,
-        np.concatenate([np.array([-1], np.int16), *reversed(codes)]),
-        np.concatenate([np.zeros(1, np.int32), *reversed(firsts), np.zeros(1, np.int32)]),
-        np.concatenate([*child_ptr, np.array([level_start[-1]], np.int32)]),
-    )
