@@ -8,7 +8,7 @@ Letters: J heads, L levels, P codes so far, V codes, M flat beams, C flat childr
 that survive.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -84,6 +84,46 @@ class Extensions(NamedTuple):
     node_C: Ints
     logp_C: npt.NDArray[np.float32]
     legal_count_M: Ints
+
+
+class ObservedLevel(NamedTuple):
+    """One level of a decode after its cut, with what the cut went by.
+
+    Attributes:
+        level: 0-based level of the codes that were added.
+        beams: Prefixes before, M of them.
+        found: Their legal extensions, C of them.
+        kept_D: [D] int64, positions of the survivors among the extensions, ascending.
+        score_C: [C] float64, what the cut goes by without values: log-probability of the
+            extended prefix, or its perturbed one (mode gumbel).
+        value_C: [C] float64, standardized values of the extended prefixes, 0 where not asked for.
+        bonus: Weight of the value in the cut.
+        group_M: [M] int64, ascending; beams of one number share the width.
+        width: Survivors per group at most; None where nothing is cut.
+    """
+
+    level: int
+    beams: Beams
+    found: Extensions
+    kept_D: Ints
+    score_C: Floats
+    value_C: Floats
+    bonus: float
+    group_M: Ints
+    width: int | None
+
+
+class Observer(Protocol):
+    """Looks on while a decoder works, and changes nothing."""
+
+    def see(self, level: ObservedLevel) -> None:
+        """Take note of a level; called once per level, after its cut.
+
+        Requests that are searched exhaustively come in calls of their own, before the others.
+
+        Args:
+            level: What the decoder did; its arrays must not be written to.
+        """
 
 
 def enter_root(eligible: EligibleAds, rows_B: Ints, num_heads: int) -> Beams:

@@ -23,6 +23,8 @@ from gpr_core.generation.beam import (
     Extensions,
     Floats,
     Ints,
+    ObservedLevel,
+    Observer,
     advance,
     begin,
     enter_root,
@@ -56,7 +58,7 @@ _VALUED_PER_PLACE = 4
 
 
 @torch.no_grad()
-def decode(
+def decode(  # noqa: PLR0913 - two of nine are options of the call
     policy: Policy,
     valuer: Valuer,
     state: Any,
@@ -66,6 +68,7 @@ def decode(
     config: BeamConfig,
     *,
     seed: int = 0,
+    observe: Observer | None = None,
 ) -> Candidates:
     """Generate the best ads for a batch of requests.
 
@@ -78,6 +81,7 @@ def decode(
         ad_table: Attributes of the ads, in the rank order of the tree.
         config: Parameters.
         seed: Seed of the draws of mode gumbel; without effect in mode beam.
+        observe: Is shown each level after its cut; changes no candidate.
 
     Returns:
         Candidates sorted by request, best first, on the host.
@@ -105,6 +109,7 @@ def decode(
         ad_table=ad_table,
         config=config,
         seed=seed,
+        observe=observe,
     )
     is_small_B = eligible.totals() <= config.exhaustive_factor * config.num_candidates
     parts = [
@@ -121,6 +126,7 @@ class _Choice(NamedTuple):
     kept_D: Ints
     draw_C: Floats
     value_C: Floats
+    score_C: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +141,7 @@ class _Search:
     ad_table: AdTable
     config: BeamConfig
     seed: int
+    observe: Observer | None
 
     @property
     def num_heads(self) -> int:
@@ -157,7 +164,9 @@ class _Search:
                 values = self._ad_values(beams)
             found = extend(self.policy, prefixes, self.trie, self.requests.eligible, beams)
             step = self._choose(beams, found, level, values, exhaustive=exhaustive)
-            beams = advance(beams, found, *step)
+            if self.observe is not None:
+                self.observe.see(self._observed(beams, found, level, step, exhaustive=exhaustive))
+            beams = advance(beams, found, step.kept_D, step.draw_C, step.value_C)
             if not is_last:
                 prefixes = follow(self.policy, prefixes, found, step.kept_D)
         paths, score_M = unite_heads(
@@ -185,8 +194,9 @@ class _Search:
         draw_C = np.zeros_like(logp_C)
         if config.mode == "gumbel":
             draw_C = self._draws(beams, found, logp_C)
+        score_C = draw_C if config.mode == "gumbel" else logp_C
         if exhaustive:
-            return _Choice(np.arange(logp_C.size), draw_C, np.zeros_like(logp_C))
+            return _Choice(np.arange(logp_C.size), draw_C, np.zeros_like(logp_C), score_C)
         width, group_M = config.width(level), self._group(beams)
         allowed_M = self._shares(beams, found, group_M, width)
         considered = np.arange(logp_C.size)
@@ -195,12 +205,28 @@ class _Search:
             considered = best_of_groups(found.beam_C, allowed_M * _VALUED_PER_PLACE, logp_C)
         value_C = np.zeros_like(logp_C)
         value_C[considered] = self._child_values(beams, found, considered, level, values)
-        keys: tuple[Floats, ...] = (draw_C if config.mode == "gumbel" else logp_C,)
+        keys: tuple[Floats, ...] = (score_C,)
         if config.bonus(level):
-            keys = (keys[0] + config.bonus(level) * value_C, logp_C)
+            keys = (score_C + config.bonus(level) * value_C, logp_C)
         kept = _best(considered, found.beam_C, allowed_M, keys)
         group_C, limit_G = group_M[found.beam_C], np.full(int(group_M[-1]) + 1, width)
-        return _Choice(_best(kept, group_C, limit_G, keys), draw_C, value_C)
+        return _Choice(_best(kept, group_C, limit_G, keys), draw_C, value_C, score_C)
+
+    def _observed(
+        self, beams: Beams, found: Extensions, level: int, step: _Choice, *, exhaustive: bool
+    ) -> ObservedLevel:
+        """Describe a level for the observer."""
+        return ObservedLevel(
+            level=level,
+            beams=beams,
+            found=found,
+            kept_D=step.kept_D,
+            score_C=step.score_C,
+            value_C=step.value_C,
+            bonus=self.config.bonus(level),
+            group_M=self._group(beams),
+            width=None if exhaustive else self.config.width(level),
+        )
 
     def _group(self, beams: Beams) -> Ints:
         """Number what shares the width of a level: a head of a request, or, in a sample, all."""

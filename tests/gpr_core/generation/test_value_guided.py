@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpr_core.generation.config import BeamConfig
+from gpr_core.generation.explanation import Recorder
 from gpr_core.generation.value_guided import decode
 from gpr_core.support.errors import ShapeError
 from tests.conformance.generator import (
@@ -169,6 +170,24 @@ def test_sampling_depends_on_the_seed_only():
     other = run(policy, requests, trie, ad_table, SAMPLED, seed=2)
     assert one.ad_key_M.tolist() == same.ad_key_M.tolist()
     assert one.ad_key_M.tolist() != other.ad_key_M.tolist()
+
+
+@pytest.mark.parametrize("config", [PLAIN, GUIDED, SAMPLED], ids=["plain", "guided", "sampled"])
+def test_an_observer_sees_every_level_and_changes_nothing(config):
+    rng = np.random.default_rng(6)
+    trie, ad_table = random_catalog(rng, 50)
+    policy = TabularPolicy(trie.codebook_sizes, (0.6, 0.4), values={(1,): 2.0}, seed=3)
+    requests = make_requests(rng.random((6, 50)) < np.array([[0.04], [0.6], [0.6], [0], [1], [1]]))
+    recorder = Recorder()
+    alone = run(policy, requests, trie, ad_table, config, seed=4)
+    observed = run(policy, requests, trie, ad_table, config, seed=4, observe=recorder)
+    assert all(torch.equal(one, other) for one, other in zip(alone, observed, strict=True))
+    for row in np.flatnonzero(requests.eligible.totals()):
+        mine = [seen for seen in recorder.levels if row in seen.beams.row_M]
+        assert [seen.level for seen in mine] == [0, 1, 2]
+        assert all(seen.kept_D.max() < seen.found.code_C.size for seen in mine)
+        has_few = requests.eligible.totals()[row] <= config.exhaustive_factor * 3
+        assert all((seen.width is None) == has_few for seen in mine)
 
 
 def test_eligibility_of_another_catalog_is_refused():
