@@ -1,22 +1,19 @@
 """Step 7: judge the checkpoints on the day after training, and give the verdict."""
 
 import math
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
+from components.evaluation.day import curate_evaluation_day, prepare_evaluation_day
+from components.evaluation.decodes import example_decode
 from components.evaluation.differences import compare, paired_evidence
 from components.evaluation.outputs import Judgement, write_outputs
 from components.runtime.context import GateResult, StepContext, StepResult
-from components.runtime.lake_inputs import read_checked
 from components.runtime.model_store import ModelStore
-from components.runtime.thoughts import collect_thoughts, provider_metrics
-from gpr_core.data.days import day_start_ms
-from gpr_core.data.engine import Engine
-from gpr_core.data.lake import Lake
+from components.runtime.thoughts import provider_metrics
 from gpr_core.evaluation.catalogs import encode_catalog
 from gpr_core.evaluation.config import EvaluationConfig
 from gpr_core.evaluation.floors import fit_popularity
@@ -29,7 +26,7 @@ from gpr_core.evaluation.measures import (
     truth_columns,
     value_columns,
 )
-from gpr_core.evaluation.next_day import NextDay, prepare_next_day
+from gpr_core.evaluation.next_day import NextDay
 from gpr_core.evaluation.policies import (
     Proposals,
     floor_proposals,
@@ -39,15 +36,8 @@ from gpr_core.evaluation.policies import (
 from gpr_core.evaluation.pool import fixed_pool
 from gpr_core.evaluation.verdict import decide
 from gpr_core.evaluation.worth import simulated_worth, true_worth, wanted_pairs
-from gpr_core.features.corpus import (
-    CuratedDays,
-    corpus_config,
-    curate_later_day,
-    first_landing_days,
-)
+from gpr_core.features.corpus import CuratedDays
 from gpr_core.knowledge.cache import count_providers
-from gpr_core.support.errors import ContractError
-from gpr_core.training.sequence_file import load_sequence
 from gpr_core.world.oracle import Oracle
 
 PARAMS = EvaluationConfig
@@ -86,8 +76,8 @@ def run(context: StepContext[EvaluationConfig]) -> StepResult:
         ContractError: If a lake table breaks its contract, or the next day has no request.
     """
     evaluation_day = context.day + timedelta(days=1)
-    curated, thoughts = _curate(context, evaluation_day)
-    day = _prepare(context, curated, thoughts)
+    curated, thoughts = curate_evaluation_day(context, evaluation_day)
+    day = prepare_evaluation_day(context, curated, thoughts)
     judged = _judge(context, curated, day)
     bootstrap = UserBootstrap(
         day.column("user_key"),
@@ -110,8 +100,9 @@ def run(context: StepContext[EvaluationConfig]) -> StepResult:
         value_scale=judged.value_scale,
         has_truth="truth/fidelity" in judged.columns,
     )
-    context.progress.phase("write tables and report")
-    write_outputs(context, judgement, evaluation_day)
+    context.progress.phase("look into one decode, write tables and report")
+    example = example_decode(context, day, curated.canonical["ads"])
+    write_outputs(context, judgement, example, evaluation_day)
     gates = _gates(context.params, day, judged.illegal)
     metrics = {name: interval.value for name, interval in sorted(values.items())}
     metrics["promote"] = float(judgement.verdict.promote)
@@ -119,58 +110,6 @@ def run(context: StepContext[EvaluationConfig]) -> StepResult:
         return StepResult(metrics=metrics, gates=gates)
     metrics |= provider_metrics(thoughts)
     return StepResult(metrics=metrics, gates=gates, providers=count_providers(thoughts))
-
-
-def _curate(
-    context: StepContext[EvaluationConfig], evaluation_day: date
-) -> tuple[CuratedDays, pa.Table | None]:
-    """Read and check the lake through the next day, curated as the corpus was.
-
-    Whoever thought about the users of the corpus also thinks about those of the next day, from
-    what was known at its start.
-    """
-    context.progress.phase(f"read the lake through {evaluation_day}")
-    corpus = context.inputs["corpus"]
-    landed = Lake(context.lake).days()
-    first = landed[0] if landed else evaluation_day
-    config = corpus_config(corpus)
-    first_days = first_landing_days(config, evaluation_day, first)
-    if "thoughts" in first_days:
-        first_days["thoughts"] = evaluation_day
-    tables = read_checked(context, first_days, evaluation_day)
-    context.progress.phase("curate the next day")
-    with Engine(context.threads) as engine:
-        curated = curate_later_day(corpus, tables, evaluation_day, engine=engine)
-    if config.thoughts.provider == "none":
-        return curated, None
-    start_ts = day_start_ms(evaluation_day)
-    thoughts = collect_thoughts(
-        context, config.thoughts, curated, tables["thoughts"], from_ts=start_ts
-    )
-    return curated, thoughts
-
-
-def _prepare(
-    context: StepContext[EvaluationConfig], curated: CuratedDays, thoughts: pa.Table | None
-) -> NextDay:
-    """Encode new items and set the day up."""
-    context.progress.phase("encode new items, compute eligibility")
-    day = prepare_next_day(
-        curated,
-        encode_catalog(context.inputs["tokenizer"], curated.canonical),
-        context.inputs["snapshot"],
-        max_requests=context.params.max_requests,
-        max_tokens=load_sequence(context.inputs["hepo_checkpoint"]).max_tokens,
-        seed=context.seed,
-        thoughts=thoughts,
-    )
-    if day.requests.num_rows == 0:
-        raise ContractError(
-            f"no real request landed on {context.day + timedelta(days=1)}: nothing to evaluate on",
-            where=f"lake {context.lake}",
-            fix="check the landing of requests and impressions of that day",
-        )
-    return day
 
 
 def _judge(context: StepContext[EvaluationConfig], curated: CuratedDays, day: NextDay) -> Judged:

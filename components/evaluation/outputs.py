@@ -25,6 +25,7 @@ from components.runtime.context import StepContext
 from components.runtime.model_store import content_hash
 from gpr_core.data.lake import Lake
 from gpr_core.evaluation.config import EvaluationConfig
+from gpr_core.evaluation.decode_view import DecodeView
 from gpr_core.evaluation.intervals import Interval
 from gpr_core.evaluation.measures import Columns
 from gpr_core.evaluation.metrics import METHODS, Method, Metric, metric_table
@@ -67,13 +68,17 @@ class Judgement:
 
 
 def write_outputs(
-    context: StepContext[EvaluationConfig], judgement: Judgement, evaluation_day: date
+    context: StepContext[EvaluationConfig],
+    judgement: Judgement,
+    example: DecodeView,
+    evaluation_day: date,
 ) -> None:
     """Write the artifact `evaluation` and the plots.
 
     Args:
         context: The step.
         judgement: What to write.
+        example: One decode to show.
         evaluation_day: The day judged on.
     """
     folder = context.outputs["evaluation"]
@@ -81,7 +86,7 @@ def write_outputs(
     write_json(folder / "metrics.json", metrics)
     pq.write_table(per_request_table(judgement), folder / "per_request.parquet", compression="zstd")
     _write_tables(folder / "tables", judgement, context.params)
-    report = render_report(_report_data(context, judgement, evaluation_day))
+    report = render_report(_report_data(context, judgement, example, evaluation_day))
     write_bytes(folder / "report.html", report.encode("utf-8"))
     verdict = {
         "promote": judgement.verdict.promote,
@@ -139,7 +144,10 @@ def _shown_metrics(judgement: Judgement, params: EvaluationConfig) -> list[Metri
 
 
 def _report_data(
-    context: StepContext[EvaluationConfig], judgement: Judgement, evaluation_day: date
+    context: StepContext[EvaluationConfig],
+    judgement: Judgement,
+    example: DecodeView,
+    evaluation_day: date,
 ) -> ReportData:
     """Collect what the report shows."""
     source = Lake(context.lake).source()
@@ -160,6 +168,7 @@ def _report_data(
         ],
         curves=training_curves(context.inputs),
         codebook=codebook_view(context.inputs["tokenizer"]),
+        decode=example,
         gates=gate_rows(context.inputs),
         facts=data_facts(context.inputs["corpus"], judgement.day),
         synthetic=made_up_columns(source),

@@ -117,6 +117,30 @@ def tree_map(codes: Sequence[Code], *, width: float, height: float, description:
     )
 
 
+def fitted_label(label: str, room_em: float) -> str:
+    """Shorten a label to a width: to its first word, else to some letters, else to nothing.
+
+    Args:
+        label: Words, joined by commas.
+        room_em: Room in units of the size of the letters.
+
+    Returns:
+        What fits.
+
+    Example:
+        >>> fitted_label("coffee, tea", 4.0)
+        'coffee'
+    """
+    first_word = label.split(",", 1)[0]
+    for text in (label, first_word):
+        if _width_em(text) <= room_em:
+            return text
+    letters = len(first_word) - 1
+    while letters and _width_em(first_word[:letters]) > room_em - _EM_PER_WIDE_CHARACTER:
+        letters -= 1
+    return f"{first_word[:letters].rstrip()}\u2026" if letters >= _FEWEST_LETTERS else ""
+
+
 def _elongation(areas: Sequence[float], side: float) -> float:
     """Give the largest ratio of sides in a row along a side of that length."""
     total = sum(areas)
@@ -189,23 +213,11 @@ def _text(label: str, rect: Rect, *, weight: int) -> str:
     """Write a label into the upper left corner, cut where the rectangle ends."""
     if rect.width < _MIN_TEXT_WIDTH or rect.height < _MIN_TEXT_HEIGHT:
         return ""
-    fitted = _fitted(label, (rect.width - 6) / _TEXT_PX)
+    fitted = fitted_label(label, (rect.width - 6) / _TEXT_PX)
     if not fitted:
         return ""
     style = ' font-weight="600"' if weight > 400 else ""
     return f'<text x="{rect.x + 4:.1f}" y="{rect.y + 12:.1f}"{style}>{escape(fitted)}</text>'
-
-
-def _fitted(label: str, room_em: float) -> str:
-    """Shorten a label to a width: to its first word, else to some letters, else to nothing."""
-    first_word = label.split(",", 1)[0]
-    for text in (label, first_word):
-        if _width_em(text) <= room_em:
-            return text
-    letters = len(first_word) - 1
-    while letters and _width_em(first_word[:letters]) > room_em - _EM_PER_WIDE_CHARACTER:
-        letters -= 1
-    return f"{first_word[:letters].rstrip()}\u2026" if letters >= _FEWEST_LETTERS else ""
 
 
 def _width_em(text: str) -> float:

@@ -22,7 +22,9 @@ from gpr_core.evaluation.floors import fit_floors
 from gpr_core.evaluation.next_day import NextDay
 from gpr_core.evaluation.ranked_ads import NO_AD, RankedAds, top_ads
 from gpr_core.features.timeline_store import TimelineStore
+from gpr_core.generation.beam import Observer
 from gpr_core.generation.config import BeamConfig
+from gpr_core.generation.explanation import ExplainedLevel, Recorder, explain_request
 from gpr_core.generation.leaf_ads import predict_values
 from gpr_core.generation.path_logp import path_log_probs
 from gpr_core.generation.protocols import Candidates, DecodeRequests
@@ -119,7 +121,7 @@ def propose(
     auction = _empty(num_requests, config.value_candidates)
     score_BP = np.full(pool_BP.shape, -np.inf)
     retrieval_beam = hit_rate_beam(config)
-    auction_beam = BeamConfig(num_candidates=config.value_candidates)
+    auction_beam = auction_search(config)
     for rows_B in _batches(num_requests, config.batch_requests):
         with torch.no_grad():
             requests, state = _read(policy, day, rows_B, to_reference_A)
@@ -150,6 +152,43 @@ def hit_rate_beam(config: EvaluationConfig) -> BeamConfig:
         value_bonus=(0.0,),
         share_by_value=False,
     )
+
+
+def auction_search(config: EvaluationConfig) -> BeamConfig:
+    """Give the search that serves: guided by values, sorted by predicted value.
+
+    Args:
+        config: List length.
+
+    Returns:
+        Parameters of the decoder.
+    """
+    return BeamConfig(num_candidates=config.value_candidates)
+
+
+def explain_decodes(
+    policy: JudgedPolicy, day: NextDay, beam: BeamConfig, rows_B: Ints
+) -> list[list[ExplainedLevel]]:
+    """Look into the decodes of some requests.
+
+    Args:
+        policy: The policy; nodes are those of its own catalog.
+        day: The evaluation day.
+        beam: Parameters of the decoder.
+        rows_B: [.] int64, requests of the day.
+
+    Returns:
+        The levels of each request, in the order of `rows_B`; none for a request without an
+        eligible ad.
+    """
+    recorder = Recorder()
+    with torch.no_grad():
+        requests, state = _read(policy, day, rows_B, policy.catalog.to_rank_of(day.catalog))
+        _decode(policy, state, requests, beam, observe=recorder)
+    trie = policy.catalog.catalog.trie
+    return [
+        explain_request(recorder.levels, trie, requests.eligible, row) for row in range(len(rows_B))
+    ]
 
 
 def rank_ads(
@@ -232,11 +271,16 @@ def _read(
 
 
 def _decode(
-    policy: JudgedPolicy, state: ReadoutState, requests: DecodeRequests, beam: BeamConfig
+    policy: JudgedPolicy,
+    state: ReadoutState,
+    requests: DecodeRequests,
+    beam: BeamConfig,
+    *,
+    observe: Observer | None = None,
 ) -> Candidates:
     """Generate candidates."""
-    tables = policy.catalog.catalog
-    return decode(policy.model, policy.model, state, requests, tables.trie, tables.ads, beam)
+    model, tables = policy.model, policy.catalog.catalog
+    return decode(model, model, state, requests, tables.trie, tables.ads, beam, observe=observe)
 
 
 def _fill(lists: RankedAds, rows_B: Ints, found: Candidates, to_reference_A: Ints) -> None:

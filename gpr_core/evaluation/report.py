@@ -8,6 +8,8 @@ from typing import NamedTuple
 from gpr_core.evaluation import page
 from gpr_core.evaluation.charts import MethodValue, curve_chart, interval_chart
 from gpr_core.evaluation.codebook_section import CodebookView, codebook_section
+from gpr_core.evaluation.decode_section import decode_section
+from gpr_core.evaluation.decode_view import DecodeView
 from gpr_core.evaluation.intervals import Interval
 from gpr_core.evaluation.metrics import Method, Metric
 from gpr_core.evaluation.page import Cell, Tile
@@ -84,6 +86,7 @@ class ReportData:
         remarks: Sentences about how to read the numbers.
         curves: Training curves.
         codebook: What to show about the codebooks.
+        decode: One decode of the policy, looked into.
         gates: Gates of all earlier steps.
         facts: (name, value) facts about the data.
         synthetic: Columns whose values are made up, with the reason; empty for a real log.
@@ -103,6 +106,7 @@ class ReportData:
     remarks: Sequence[str]
     curves: Sequence[Curve]
     codebook: CodebookView
+    decode: DecodeView
     gates: Sequence[GateRow]
     facts: Sequence[tuple[str, str]]
     synthetic: Sequence[str]
@@ -123,6 +127,7 @@ def render_report(data: ReportData) -> str:
         ("Differences", _differences(data)),
         ("Training", _training(data)),
         ("Codebooks", codebook_section(data.codebook)),
+        ("One decode", decode_section(data.decode)),
         ("Gates", _gates(data)),
         ("Data", _data(data)),
         ("Lineage", _lineage(data)),

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from components.corpus_curation import main as curation
+from components.evaluation import day as evaluation_day
 from components.evaluation import main as evaluation
 from components.hepo import main as hepo
 from components.model_push import main as push
@@ -94,7 +95,7 @@ def step(root, module, params, *outputs):
 def _random_rows_keep_no_contract():
     """Contracts have their own tests; here the tables are drawn at random."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (curation, evaluation):
+        for module in (curation, evaluation_day):
             patch.setattr(
                 module,
                 "read_checked",

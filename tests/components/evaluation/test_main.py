@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from components.evaluation import day as evaluation_day
 from components.evaluation import main
 from components.evaluation.spec import SPEC
 from components.runtime.lake_inputs import read_tables
@@ -16,7 +17,7 @@ from components.runtime.model_store import (
     seal_bundle,
 )
 from gpr_core.data.tables import DAY_MS
-from gpr_core.support.errors import ArtifactError, ContractError
+from gpr_core.support.errors import ArtifactError
 from gpr_core.support.files import read_json
 from gpr_core.support.hashing import hash_file, hash_files
 from tests.mini_day import CUTOFF, DAY, PARAMS
@@ -27,7 +28,9 @@ def _contracts_are_tested_elsewhere():
     """The drawn lake keeps no contract; what is refused is the business of `lake_inputs`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            main, "read_checked", lambda context, days, last: read_tables(context.lake, days, last)
+            evaluation_day,
+            "read_checked",
+            lambda context, days, last: read_tables(context.lake, days, last),
         )
         yield
 
@@ -141,6 +144,13 @@ def test_the_report_names_the_truth_only_where_there_is_one(judged):
     assert "a_gate" in html
 
 
+def test_the_report_looks_into_one_decode(judged, mini_day):
+    context, _ = judged
+    html = (folder_of(context) / "report.html").read_text()
+    first = mini_day.prepare().column("request_key")[0]
+    assert f"Request {first}, for which" in html
+
+
 def test_a_rerun_gives_the_same_bytes(judged, mini_day, tmp_path):
     context, result = judged
     again = mini_day.context(tmp_path)
@@ -188,13 +198,6 @@ def test_a_damaged_champion_is_refused(mini_day, tmp_path):
     context = replace(mini_day.context(tmp_path, champion=version), registry=tmp_path / "registry")
     with pytest.raises(ArtifactError, match="do not match its manifest"):
         main.run(context)
-
-
-def test_a_day_without_real_requests_is_refused(mini_day, tmp_path, monkeypatch):
-    context = mini_day.context(tmp_path)
-    empty = replace(mini_day.curated, decisions=mini_day.curated.decisions.slice(0, 0))
-    with pytest.raises(ContractError, match="nothing to evaluate on"):
-        main._prepare(context, empty, None)
 
 
 def test_gates_fail_on_illegal_ads_and_on_ineligible_truths(mini_day):

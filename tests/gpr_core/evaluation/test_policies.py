@@ -6,9 +6,17 @@ import torch
 
 from gpr_core.baselines.popularity import Popularity
 from gpr_core.evaluation import policies
-from gpr_core.evaluation.policies import floor_proposals, load_policy, propose
+from gpr_core.evaluation.policies import (
+    auction_search,
+    explain_decodes,
+    floor_proposals,
+    load_policy,
+    propose,
+    rank_ads,
+)
 from gpr_core.evaluation.pool import fixed_pool
 from gpr_core.evaluation.ranked_ads import check_distinct
+from gpr_core.generation.explanation import FATES, Fate
 from gpr_core.support.errors import ArtifactError
 from tests.gpr_core.catalog.catalogs import legal_nodes
 from tests.mini_day import CUTOFF, PARAMS
@@ -126,6 +134,24 @@ def test_pool_order_is_that_of_the_mixture_computed_by_hand(policy, day, pool, p
     expected, score = np.array(expected), proposals.pool_score_BP[row][: len(expected)]
     order = np.argsort(-score)
     assert (np.diff(expected[order]) <= 1e-5).all()
+
+
+def test_explained_decodes_are_those_of_the_lists(policy, day):
+    """The leaves that were kept hold every ad of the list; a request without ads has no level."""
+    config = replace(PARAMS, value_candidates=1)
+    beam = auction_search(config)
+    lists = rank_ads(policy, day, beam, batch_requests=4)
+    trie = policy.catalog.catalog.trie
+    rows_B = np.array([0, 2, 5])
+    for row, levels in zip(rows_B, explain_decodes(policy, day, beam, rows_B), strict=True):
+        if row == 2:
+            assert levels == []
+            continue
+        last = levels[-1]
+        kept = last.node_N[last.fate_N <= FATES.index(Fate.KEPT_BY_VALUE)]
+        listed = lists.rank_BK[row, :1]
+        assert set(trie.leaf_of(torch.from_numpy(listed)).tolist()) <= set(kept.tolist())
+        assert last.num_eligible_N[np.isin(last.node_N, kept)].min() > 0
 
 
 def test_padding_of_the_pool_is_never_scored(proposals, pool):

@@ -8,7 +8,9 @@ from gpr_core.evaluation.metrics import METHODS, metric_table
 from gpr_core.evaluation.report import Curve, Difference, GateRow, ReportData, render_report
 from gpr_core.evaluation.verdict import Rule, Verdict
 from tests.gpr_core.evaluation.codebooks import make_view
+from tests.gpr_core.evaluation.decodes import make_decode
 
+NO_DECODE = replace(make_decode(), levels=[])
 SHOWN = [method for method in METHODS if method.key != "champion"]
 
 
@@ -64,6 +66,7 @@ def make_report(**changes):
             )
         ],
         "codebook": make_view(),
+        "decode": make_decode(),
         "gates": [
             GateRow("hepo", "legal_share", "every candidate is legal", True, 1.0, 1.0),
             GateRow("vaft", "hit_rate_loss", "bounded loss of hit rate", False, 0.08, 0.05),
@@ -116,7 +119,8 @@ def test_a_refused_policy_shows_why():
     assert "<i>failed</i>HR@10 &lt; popularity &amp; co" in html
 
 
-def test_every_value_of_the_table_is_on_the_page(html):
+def test_every_value_of_the_table_is_on_the_page():
+    html = render_report(make_report(decode=NO_DECODE))
     assert ">0.800<small>[0.780, 0.820]</small>" in html
     assert ">-0.100<small>[-0.120, -0.080]</small>" in html
     assert "-</td>" not in html
@@ -129,7 +133,7 @@ def test_a_missing_metric_is_a_dash_and_a_group_nobody_measured_is_left_out():
         if "true_" not in name and "oracle" not in name and name != "mtp/ndcg"
     }
     values = {name: value for name, value in values.items() if "value_gap" not in name}
-    html = render_report(make_report(values=values))
+    html = render_report(make_report(values=values, decode=NO_DECODE))
     assert "ground truth" not in html
     assert html.count(">-</td>") == 1
 
@@ -142,6 +146,11 @@ def test_made_up_columns_are_named():
 
 def test_stages_without_curves_leave_the_section_out():
     assert 'id="training"' not in render_report(make_report(curves=[]))
+
+
+def test_a_decode_without_levels_leaves_the_section_out(html):
+    assert 'href="#decode">One decode</a>' in html
+    assert 'id="decode"' not in render_report(make_report(decode=NO_DECODE))
 
 
 def test_values_that_are_not_finite_do_not_break_a_chart():
@@ -157,7 +166,8 @@ def test_the_champion_is_named(champion):
 
 def test_a_difference_that_was_not_measured_is_a_dash():
     differences = make_report().differences[:3]
-    assert render_report(make_report(differences=differences)).count(">-</td>") == 1
+    html = render_report(make_report(differences=differences, decode=NO_DECODE))
+    assert html.count(">-</td>") == 1
 
 
 def test_differences_are_colored_where_the_sign_is_sure(html):
