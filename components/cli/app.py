@@ -20,6 +20,7 @@ from gpr_core.support.logs import show_our_logs
 _COMMANDS = {
     "run": "components.cli.run_commands:run",
     "status": "components.cli.run_commands:status",
+    "explain": "components.cli.explain_commands:explain",
     "render": "components.cli.render_commands:render",
     "step": "components.cli.step_commands:steps_app",
     "lake": "components.cli.lake_commands:lake_app",

@@ -16,6 +16,7 @@ def test_help_lists_every_group():
     for name in (
         "run",
         "status",
+        "explain",
         "render",
         "step",
         "lake",
