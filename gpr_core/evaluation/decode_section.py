@@ -35,8 +35,8 @@ def decode_section(view: DecodeView) -> str:
     lead = (
         f"Request {view.request_key}, for which {view.num_eligible:,} of {view.num_ads:,} ads are "
         "eligible, as the policy serves it: of the first requests of the day the one with the "
-        f"most different fates. `gpr explain {view.request_key}` prints the same tables, and "
-        "those of any other request of that day."
+        f"most different fates. The command gpr explain {view.request_key} prints the same "
+        "tables, and those of any other request of that day."
     )
     meanings = [f"{fate}: {MEANINGS[fate]}." for fate in FATES]
     return page.section("decode", "One decode", *parts, page.notes(meanings), lead=lead)
@@ -60,8 +60,8 @@ def _picture(view: DecodeView) -> str:
     caption = (
         "Each box is a prefix, named by words of the titles below it. Filled: it survived its "
         "level, the best score first. A line leads to the parent where that is drawn too; only "
-        "children of prefixes that survived are looked at. At the right the probability, or the "
-        "number of ads where none is eligible."
+        "children of prefixes that survived are looked at. Where there is room: the probability, "
+        "or the number of ads if none is eligible."
     )
     return page.wide_figure(wide, narrow, caption)
 

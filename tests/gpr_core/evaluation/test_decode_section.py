@@ -9,7 +9,7 @@ from tests.gpr_core.evaluation.decodes import make_decode
 def test_the_request_and_the_command_are_named():
     html = decode_section(make_decode())
     assert "Request 77, for which 1,234 of 1,500 ads are eligible" in html
-    assert "`gpr explain 77`" in html
+    assert "gpr explain 77 prints" in html
 
 
 def test_counts_of_every_level_are_shown():
