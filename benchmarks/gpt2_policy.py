@@ -27,14 +27,12 @@ class Prompt(NamedTuple):
     """What is known after the prompt.
 
     Attributes:
-        keys: Per layer [B, H, T, E].
-        values: Per layer [B, H, T, E].
+        seen: Per layer [B, 2 * H, T, E], keys and values.
         hidden_BD: [B, D], last position.
         length: T.
     """
 
-    keys: list[Tensor]
-    values: list[Tensor]
+    seen: list[Tensor]
     hidden_BD: Tensor
     length: int
 
@@ -44,8 +42,7 @@ class CodePrefixes(NamedTuple):
 
     Attributes:
         row_N: [N] int64, request, ascending.
-        keys: Per layer [B, H, X, E], of the prompt and of all codes so far.
-        values: Per layer [B, H, X, E].
+        seen: Per layer [B, 2 * H, X, E], keys and values of the prompt and of all codes so far.
         sees_NX: [N, X] bool, keys that a prefix descends from.
         hidden_ND: [N, D], last position.
         position: Tokens before the next code.
@@ -53,8 +50,7 @@ class CodePrefixes(NamedTuple):
     """
 
     row_N: Tensor
-    keys: list[Tensor]
-    values: list[Tensor]
+    seen: list[Tensor]
     sees_NX: Tensor
     hidden_ND: Tensor
     position: int
@@ -95,18 +91,18 @@ class GPT2Policy:
         """
         length = token_BT.shape[1]
         x_BTD = self._model.wte(token_BT) + self._model.wpe.weight[:length]
-        keys, values = [], []
+        seen = []
         for block in self._blocks:
-            query, key, value = self._project(block, x_BTD)
+            query, own = self._project(block, x_BTD)
+            key, value = own.chunk(2, dim=1)
             is_last = block is self._blocks[-1]
             if is_last:
                 # Nothing reads the other positions any more.
                 query, x_BTD = query[:, :, -1:], x_BTD[:, -1:]
             attended = F.scaled_dot_product_attention(query, key, value, is_causal=not is_last)
             x_BTD = self._finish(block, x_BTD, attended.transpose(1, 2).flatten(2))
-            keys.append(key)
-            values.append(value)
-        return Prompt(keys, values, x_BTD[:, -1], length)
+            seen.append(own)
+        return Prompt(seen, x_BTD[:, -1], length)
 
     def begin(self, state: Prompt, rows_N: Tensor, _heads_N: Tensor) -> CodePrefixes:
         """Start paths; there is one head.
@@ -120,7 +116,7 @@ class GPT2Policy:
         """
         sees_NX = torch.ones((len(rows_N), state.length), dtype=torch.bool)
         hidden_ND = state.hidden_BD[rows_N]
-        return CodePrefixes(rows_N, state.keys, state.values, sees_NX, hidden_ND, state.length, 0)
+        return CodePrefixes(rows_N, state.seen, sees_NX, hidden_ND, state.length, 0)
 
     def extend(self, prefixes: CodePrefixes, parents_N: Tensor, codes_N: Tensor) -> CodePrefixes:
         """Choose the next code of prefixes.
@@ -134,26 +130,23 @@ class GPT2Policy:
             N prefixes that are one code longer.
         """
         row_N = prefixes.row_N.index_select(0, parents_N)
-        grid = _grid(row_N, len(prefixes.keys[0]))
+        grid = _grid(row_N, len(prefixes.seen[0]))
         itself_NS = torch.arange(grid.slots) == grid.place_N[:, None]
         sees_NX = torch.cat([prefixes.sees_NX.index_select(0, parents_N), itself_NS], dim=1)
         # An empty cell sees everything, so that its softmax is not over an empty set.
         bias_BSX = grid.spread(torch.zeros(sees_NX.shape).masked_fill_(~sees_NX, float("-inf")))
         x_ND = self._model.wte.weight[codes_N + self._offsets[prefixes.level]]
         x_ND = x_ND + self._model.wpe.weight[prefixes.position]
-        keys, values = [], []
+        seen = []
         for layer, block in enumerate(self._blocks):
-            x_BSD = grid.spread(x_ND)
-            query, key, value = self._project(block, x_BSD)
-            keys.append(torch.cat([prefixes.keys[layer], key], dim=2))
-            values.append(torch.cat([prefixes.values[layer], value], dim=2))
+            query, own = self._project(block, grid.spread(x_ND))
+            seen.append(torch.cat([prefixes.seen[layer], own], dim=2))
+            key, value = seen[-1].chunk(2, dim=1)
             attended = F.scaled_dot_product_attention(
-                query, keys[-1], values[-1], attn_mask=bias_BSX[:, None]
+                query, key, value, attn_mask=bias_BSX[:, None]
             )
             x_ND = self._finish(block, x_ND, grid.gather(attended.transpose(1, 2).flatten(2)))
-        return CodePrefixes(
-            row_N, keys, values, sees_NX, x_ND, prefixes.position + 1, prefixes.level + 1
-        )
+        return CodePrefixes(row_N, seen, sees_NX, x_ND, prefixes.position + 1, prefixes.level + 1)
 
     def child_logits(self, prefixes: CodePrefixes) -> Tensor:
         """Score the next codes.
@@ -166,10 +159,11 @@ class GPT2Policy:
         """
         return self._model.ln_f(prefixes.hidden_ND) @ self._logits[prefixes.level].T
 
-    def _project(self, block: torch.nn.Module, x_BTD: Tensor) -> tuple[Tensor, ...]:
-        """Queries, keys and values [B, H, T, E]."""
-        parts = _linear(block.attn.c_attn, block.ln_1(x_BTD)).chunk(3, dim=-1)
-        return tuple(part.unflatten(-1, (self._num_heads, -1)).transpose(1, 2) for part in parts)
+    def _project(self, block: torch.nn.Module, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries [B, H, T, E], and keys and values [B, 2 * H, T, E]."""
+        parts = _linear(block.attn.c_attn, block.ln_1(x_BTD))
+        heads = parts.view(*x_BTD.shape[:2], 3 * self._num_heads, -1).transpose(1, 2)
+        return heads[:, : self._num_heads], heads[:, self._num_heads :]
 
     def _finish(self, block: torch.nn.Module, x: Tensor, attended: Tensor) -> Tensor:
         """Merge heads and run the feed-forward network."""
@@ -183,7 +177,7 @@ def _linear(layer: torch.nn.Module, x: Tensor) -> Tensor:
     rows_ND = x.flatten(0, -2)
     with fast_float32_matmul() if len(rows_ND) >= _MANY_ROWS else nullcontext():
         out = torch.addmm(layer.bias, rows_ND, layer.weight)
-    return out.unflatten(0, x.shape[:-1])
+    return out.view(*x.shape[:-1], -1)
 
 
 class _Grid(NamedTuple):

@@ -233,17 +233,18 @@ def advance(
         Beams that are one code longer.
     """
     parent = extensions.beam_C[kept_D]
-
-    def grow(column_MP: npt.NDArray[Any], last_C: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.concatenate([column_MP[parent], last_C[:, None]], axis=1)
-
     return Beams(
         row_M=beams.row_M[parent],
         head_M=beams.head_M[parent],
         node_M=extensions.node_C[kept_D],
-        code_MP=grow(beams.code_MP, extensions.code_C[kept_D]),
-        logp_MP=grow(beams.logp_MP, extensions.logp_C[kept_D]),
-        legal_count_MP=grow(beams.legal_count_MP, extensions.legal_count_M[parent]),
+        code_MP=_grow(beams.code_MP[parent], extensions.code_C[kept_D]),
+        logp_MP=_grow(beams.logp_MP[parent], extensions.logp_C[kept_D]),
+        legal_count_MP=_grow(beams.legal_count_MP[parent], extensions.legal_count_M[parent]),
         draw_M=draw_C[kept_D],
         value_M=value_C[kept_D],
     )
+
+
+def _grow(column_DP: npt.NDArray[Any], last_D: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Append a column."""
+    return np.concatenate([column_DP, last_D[:, None]], axis=1)

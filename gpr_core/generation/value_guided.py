@@ -199,16 +199,17 @@ class _Search:
             return _Choice(np.arange(logp_C.size), draw_C, np.zeros_like(logp_C), score_C)
         width, group_M = config.width(level), self._group(beams)
         allowed_M = self._shares(beams, found, group_M, width)
-        considered = np.arange(logp_C.size)
-        if values is None:
+        kept = np.arange(logp_C.size)
+        if values is None and allowed_M is not None:
             # Prefix values cost more than probabilities: improbable children have none.
-            considered = best_of_groups(found.beam_C, allowed_M * _VALUED_PER_PLACE, logp_C)
+            kept = best_of_groups(found.beam_C, allowed_M * _VALUED_PER_PLACE, logp_C)
         value_C = np.zeros_like(logp_C)
-        value_C[considered] = self._child_values(beams, found, considered, level, values)
+        value_C[kept] = self._child_values(beams, found, kept, level, values)
         keys: tuple[Floats, ...] = (score_C,)
         if config.bonus(level):
             keys = (score_C + config.bonus(level) * value_C, logp_C)
-        kept = _best(considered, found.beam_C, allowed_M, keys)
+        if allowed_M is not None:
+            kept = _best(kept, found.beam_C, allowed_M, keys)
         group_C, limit_G = group_M[found.beam_C], np.full(int(group_M[-1]) + 1, width)
         return _Choice(_best(kept, group_C, limit_G, keys), draw_C, value_C, score_C)
 
@@ -234,10 +235,10 @@ class _Search:
             return beams.row_M
         return beams.row_M * self.num_heads + beams.head_M
 
-    def _shares(self, beams: Beams, found: Extensions, group_M: Ints, width: int) -> Ints:
-        """Say how many children of each beam may survive."""
+    def _shares(self, beams: Beams, found: Extensions, group_M: Ints, width: int) -> Ints | None:
+        """Say how many children of each beam may survive; None: all of them."""
         if not self.config.share_by_value:
-            return found.legal_count_M
+            return None
         return allocate_width(
             beams.value_M,
             group_M,
