@@ -80,6 +80,11 @@ class StudyDay:
         return found._replace(tables=found.tables._replace(thoughts=self._thoughts))
 
     @property
+    def oracle(self) -> Path:
+        """Folder of the truth; worlds only."""
+        return self.home / "oracle"
+
+    @property
     def codebook_sizes(self) -> tuple[int, ...]:
         """V of each code level."""
         return self.inputs.catalog.trie.codebook_sizes
@@ -96,6 +101,17 @@ class StudyDay:
             seed=0,
             thoughts=self._thoughts,
         )
+
+    def checkpoint(self, step: str) -> Path:
+        """Name the model that a step of the day trained.
+
+        Args:
+            step: `mtp` or `vaft`.
+
+        Returns:
+            Folder of its checkpoint.
+        """
+        return self._artifact(f"{step}_checkpoint")
 
     def examples(self, sequence: SequenceConfig, num_heads: int) -> Examples:
         """Join the training examples of one model.
@@ -179,7 +195,8 @@ def _fill_world(home: Path, seed: int) -> None:
     params = replace(
         params,
         world=replace(params.world, seed=params.world.seed + seed),
-        run=replace(params.run, seed=seed),
+        # Threads are part of what a run reproduces, and studies do two jobs side by side.
+        run=replace(params.run, seed=seed, threads=1),
     )
     last = parse_day(params.run.day) + timedelta(days=1)
     fill_world(params.world, Lake(home / "lake"), home / "oracle", last, Progress("lake"))

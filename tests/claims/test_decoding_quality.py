@@ -1,0 +1,69 @@
+"""What the specification (7.5) lets the study of decoders assert, on three synthetic worlds.
+
+Takes about half an hour on two cores; worlds that are in var/studies are not made again.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.decoding_quality import COMPARED, HEADLINES, SEEDS, SETTINGS, run_study
+
+pytestmark = pytest.mark.claim
+
+FOLDER = Path(__file__).resolve().parents[2] / "var" / "studies"
+TIE = "a tie: what helps is that all leaves are valued, see docs/decoding.md"
+NOT_BELOW = "a plain beam of the same operations is not below, see docs/decoding.md"
+MISSED = {
+    "plain_trie_values_all_leaves": TIE,
+    "plain_trie_pays_for_values": NOT_BELOW,
+}
+
+
+@pytest.fixture(scope="module")
+def study():
+    """The study on the seeds that are fixed in it."""
+    return run_study(FOLDER, SEEDS)
+
+
+def orders():
+    """All asserted orders; beams that value what value guidance values are not below it."""
+    for setting in SETTINGS:
+        for high, low in COMPARED:
+            for metric in HEADLINES:
+                text = f"{setting.name}: {high} above {low}, {metric}"
+                why = MISSED.get(low)
+                marks = pytest.mark.xfail(strict=True, reason=why) if why else ()
+                yield pytest.param(text, marks=marks)
+
+
+@pytest.mark.parametrize("claim", list(orders()))
+def test_an_order_holds_with_its_interval(study, claim):
+    assert study["asserted"][claim]["holds"]
+
+
+def test_all_worlds_and_floors_are_reported(study):
+    assert study["seeds"] == list(SEEDS)
+    for found in study["settings"].values():
+        for floor in ("popularity", "random"):
+            assert len(found["rows"][floor]["true_mean"]["by_seed"]) == len(SEEDS)
+
+
+def test_every_listed_ad_may_serve(study):
+    for found in study["settings"].values():
+        for row in found["rows"].values():
+            assert row["legal_share"] == 1.0
+
+
+def test_nothing_is_compared_that_costs_less_than_value_guidance(study):
+    for found in study["settings"].values():
+        rows = found["rows"]
+        guided = rows["value_guided"]["evaluated"]["prefixes"]
+        for name in {low for _, low in COMPARED}:
+            assert rows[name]["evaluated"]["prefixes"] >= guided
+
+
+def test_filtering_afterwards_leaves_places_empty(study):
+    for found in study["settings"].values():
+        assert found["rows"]["value_guided"]["short"]["mean"] == 0.0
+        assert found["rows"]["post_filter"]["short"]["mean"] > 0.5
