@@ -11,9 +11,11 @@ Letters: B requests, T prompt tokens.
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -32,7 +34,7 @@ from benchmarks.decoding_workload import (
     ConstantValuer,
     NetworkValuer,
     Shop,
-    Timed,
+    Stopwatch,
     draw_paths,
     draw_viewers,
     make_shop,
@@ -40,9 +42,12 @@ from benchmarks.decoding_workload import (
 from benchmarks.gpt2_policy import GPT2Policy
 from benchmarks.record import write_result
 from benchmarks.tokenizer_workload import compare, spread
+from gpr_core.catalog.eligibility import RequestContext
 from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.catalog.packed_paths import pack_paths
+from gpr_core.catalog.targeting import TargetingIndex
 from gpr_core.catalog.trie import Trie
+from gpr_core.generation import beam, value_guided
 from gpr_core.generation.config import BeamConfig
 from gpr_core.generation.protocols import Candidates, DecodeRequests
 from gpr_core.generation.value_guided import decode
@@ -55,7 +60,13 @@ GUIDED = BeamConfig(
     num_candidates=K, width_factors=(1.0,), exhaustive_factor=0, leaf_ads=1, order="retrieval"
 )
 PLAIN = plain_beam(GUIDED)
-_GROWTH, _ROUNDS = (10_000, 100_000, 1_000_000), 5
+# What the tree, targeting and the choice of beams are made of.
+_SEARCH = (
+    (TargetingIndex, "eligible"),
+    (beam, "legal_children"),
+    (value_guided, "best_of_groups"),
+)
+_GROWTH, _ROUNDS = (10_000, 1_000_000, 10_000_000), 31
 
 
 class Server:
@@ -150,33 +161,35 @@ def compare_catalogs() -> list[dict[str, Any]]:
     """Serve targeted requests from catalogs of growing size, in turn.
 
     Returns:
-        One row per batch and size: seconds a request, relative to the smallest catalog, and the
-        share of targeting, tree, choice of beams and lists: all that is not the model.
+        One row per batch and size: time of a request, relative to the smallest catalog, and the
+        share of targeting, of the tree and of the choice of beams in it.
     """
     gpt2 = make_gpt2(sum(SIZES), PROMPT + LEVELS)
     shops = {num_ads: make_shop(num_ads) for num_ads in _GROWTH}
+    policy = GPT2Policy(gpt2, SIZES, FIRST_TOKEN)
     rows = []
     for batch in BATCHES:
-        policies = {size: Timed(GPT2Policy(gpt2, SIZES, FIRST_TOKEN)) for size in shops}
         servers = {
-            size: Server(shop, policies[size], ConstantValuer(), batch)
-            for size, shop in shops.items()
+            size: Server(shop, policy, ConstantValuer(), batch) for size, shop in shops.items()
         }
-        seconds = _in_turn({size: server.answer for size, server in servers.items()})
-        for size in shops:
-            policies[size].seconds = 0.0
-        again = _in_turn({size: server.answer for size, server in servers.items()})
-        for size in shops:
-            total = sum(again[size])
-            rows.append(
-                {
-                    "batch": batch,
-                    "ads": size,
-                    "ms_per_request": spread([1000 * s / batch for s in seconds[size]]),
-                    "relative_to_smallest": _relative(seconds[size], seconds[_GROWTH[0]]),
-                    "share_outside_the_model": round(1 - policies[size].seconds / total, 3),
-                }
-            )
+        for server in servers.values():
+            server.answer()
+        watch = Stopwatch()
+        with ExitStack() as patches:
+            for place, name in _SEARCH:
+                timed = watch.wrap(getattr(place, name))
+                patches.enter_context(patch.object(place, name, timed))
+            seconds = _in_turn({size: server.answer for size, server in servers.items()}, watch)
+        rows += [
+            {
+                "batch": batch,
+                "ads": size,
+                "ms_per_request": spread([1000 * one / batch for one in seconds[size]]),
+                "relative_to_smallest": _relative(seconds[size], seconds[_GROWTH[0]]),
+                "share_of_search": round(watch.seconds[size] / sum(seconds[size]), 3),
+            }
+            for size in shops
+        ]
     return rows
 
 
@@ -198,6 +211,8 @@ def measure_index() -> dict[str, Any]:
     arrays = (trie.code_N, trie.first_N1, trie.child_ptr_I1, trie.ad_key_A, trie.by_key_A)
     shop, viewer = make_shop(num_ads), draw_viewers(1)
     eligible = shop.targeting.eligible(viewer)
+    kinds = [RequestContext(*(column[n : n + 1] for column in draw_viewers(16))) for n in range(16)]
+    known, unknown = (_targeting_ms(shop, kinds, forgets=forgets) for forgets in (False, True))
 
     def rebuild() -> Trie:
         """Make a tree of the ads that may serve the viewer."""
@@ -209,10 +224,23 @@ def measure_index() -> dict[str, Any]:
         "nodes": trie.num_nodes,
         "build_s": spread(builds),
         "megabytes": round(sum(array.nbytes for array in arrays) / 1e6, 1),
-        "targeting": compare(
+        "targeting_ms": {"known_kind_of_viewer": known, "new_kind_of_viewer": unknown},
+        "targeting_by_rebuilding": compare(
             partial(shop.targeting.eligible, viewer), rebuild, threads=1, repeats=5
         ),
     }
+
+
+def _targeting_ms(shop: Shop, kinds: list[RequestContext], *, forgets: bool) -> dict[str, float]:
+    """Time targeting of single viewers in turn; forgetting makes every viewer a new kind."""
+    found = []
+    for viewer in kinds * 12:
+        if forgets:
+            shop.targeting.joined.clear()
+        started = time.process_time()
+        shop.targeting.eligible(viewer)
+        found.append(1000 * (time.process_time() - started))
+    return spread(found[len(kinds) :])
 
 
 def measure_guidance() -> list[dict[str, Any]]:
@@ -239,15 +267,18 @@ def measure_guidance() -> list[dict[str, Any]]:
     return rows
 
 
-def _in_turn(contenders: dict[int, Callable[[], object]]) -> dict[int, list[float]]:
-    """Time contenders one after the other, many times; the first round does not count."""
+def _in_turn(
+    contenders: dict[int, Callable[[], object]], watch: Stopwatch
+) -> dict[int, list[float]]:
+    """Time contenders one after the other, many times."""
     seconds: dict[int, list[float]] = {name: [] for name in contenders}
     for _ in range(_ROUNDS):
         for name, run in contenders.items():
+            watch.running = name
             started = time.process_time()
             run()
             seconds[name].append(time.process_time() - started)
-    return {name: values[1:] for name, values in seconds.items()}
+    return seconds
 
 
 def _relative(seconds: list[float], base: list[float]) -> float:

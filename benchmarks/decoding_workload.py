@@ -4,6 +4,8 @@ Letters: A ads, B requests, L levels, W words of 64 ads, X attribute values, P p
 """
 
 import time
+from collections import defaultdict
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -217,27 +219,33 @@ class NetworkValuer:
         return self._hte.item_values(self._state_MX, rows_N, paths_NL, features_NF)
 
 
-class Timed:
-    """Counts the time that another object takes.
+class Stopwatch:
+    """Adds up the time that functions take, for the contender that is running.
 
-    Args:
-        inner: A policy or a valuer.
+    Attributes:
+        running: Name of the contender.
+        seconds: Contender -> seconds.
     """
 
-    def __init__(self, inner: Any) -> None:
-        self._inner, self.seconds = inner, 0.0
+    def __init__(self) -> None:
+        self.running: int = 0
+        self.seconds: dict[int, float] = defaultdict(float)
 
-    def __getattr__(self, name: str) -> Any:
-        """Time what can be called."""
-        found = getattr(self._inner, name)
-        if not callable(found):
-            return found
+    def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Time a function.
+
+        Args:
+            function: Any function; none that calls another timed one.
+
+        Returns:
+            The function, timed.
+        """
 
         def timed(*arguments: Any) -> Any:
             started = time.process_time()
             try:
-                return found(*arguments)
+                return function(*arguments)
             finally:
-                self.seconds += time.process_time() - started
+                self.seconds[self.running] += time.process_time() - started
 
         return timed

@@ -9,6 +9,7 @@ prefixes, S prefixes of one request (padded), V codes, X keys of a request, Z ce
 grid.
 """
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
@@ -21,6 +22,9 @@ from transformers import GPT2LMHeadModel
 from gpr_core.support.matmul import fast_float32_matmul
 
 _MANY_ROWS = 512
+# 2 u = 2 sqrt(2 / pi) (x + 0.044715 x^3)
+_GELU = torch.tensor(2 * (2 / math.pi) ** 0.5)
+_GELU_CUBE = 0.044715 * 2 * (2 / math.pi) ** 0.5
 
 
 class Prompt(NamedTuple):
@@ -168,8 +172,8 @@ class GPT2Policy:
     def _finish(self, block: torch.nn.Module, x: Tensor, attended: Tensor) -> Tensor:
         """Merge heads and run the feed-forward network."""
         x = x + _linear(block.attn.c_proj, attended)
-        inner = F.gelu(_linear(block.mlp.c_fc, block.ln_2(x)), approximate="tanh")
-        return x + _linear(block.mlp.c_proj, inner)
+        inner = _linear(block.mlp.c_fc, block.ln_2(x))
+        return x + _linear(block.mlp.c_proj, _gelu(inner))
 
 
 def _linear(layer: torch.nn.Module, x: Tensor) -> Tensor:
@@ -178,6 +182,11 @@ def _linear(layer: torch.nn.Module, x: Tensor) -> Tensor:
     with fast_float32_matmul() if len(rows_ND) >= _MANY_ROWS else nullcontext():
         out = torch.addmm(layer.bias, rows_ND, layer.weight)
     return out.view(*x.shape[:-1], -1)
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """GELU in its tanh form, x (1 + tanh u) / 2 = x sigmoid(2 u), in half of torch's time."""
+    return torch.addcmul(_GELU, x, x, value=_GELU_CUBE).mul_(x).sigmoid_().mul_(x)
 
 
 class _Grid(NamedTuple):

@@ -227,7 +227,24 @@ class AdTable:
             0 where unknown.
         """
         ts_M, ranks_M = np.asarray(ts_M, np.int64), np.asarray(ranks_M, np.int64)
-        version_M = self.version_of(ts_M, ranks_M)
+        return self.features_of(ts_M, ranks_M, self.version_of(ts_M, ranks_M))
+
+    def features_of(
+        self,
+        ts_M: npt.NDArray[np.int64],
+        ranks_M: npt.NDArray[np.int64],
+        version_M: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.int64]:
+        """Give the categorical features of ads whose versions are known.
+
+        Args:
+            ts_M: [M] int64 epoch ms.
+            ranks_M: [M] int64 ranks.
+            version_M: [M] int64, from `version_of`.
+
+        Returns:
+            [M, 5] int64, as `features_at`.
+        """
         has_version_M = version_M >= 0
         columns = (
             (self.bid_type_V[version_M].astype(np.int64) + 1) * has_version_M,

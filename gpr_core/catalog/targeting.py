@@ -10,7 +10,8 @@ M flat ranks, V ad versions.
 Source: specification 5.1.
 """
 
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from gpr_core.support.errors import ContractError
 Ints = npt.NDArray[np.int64]
 
 _NUM_MASK_BITS = 8
+_SEGMENTS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,6 +41,8 @@ class TargetingIndex:
         device_XW: [8, W] int64.
         place_PW: [P, W] int64, the last row for places that no ad names.
         alive_W: [W] int64, launched, active and valid ads; the only part that changes.
+        joined: What was joined last for age, gender, device and place, the latest segment at the
+            end: viewers come in few kinds.
     """
 
     num_ads: int
@@ -48,6 +52,7 @@ class TargetingIndex:
     device_XW: Words
     place_PW: Words
     alive_W: Words
+    joined: OrderedDict[tuple[int, ...], Words] = field(default_factory=OrderedDict)
 
     @classmethod
     def build(cls, ads: AdTable, ts: int) -> "TargetingIndex":
@@ -97,15 +102,26 @@ class TargetingIndex:
         place_B = np.where(is_named_B, context.geo_l2, elsewhere)
         word_BW = np.empty((context.ts.size, self.alive_W.size), dtype=np.int64)
         rows = zip(context.age_bucket, context.gender, context.device, place_B, strict=True)
-        for row, (age, gender, device, place) in enumerate(rows):
-            word_W = word_BW[row]
-            np.bitwise_and(self.age_XW[age], self.gender_XW[gender], out=word_W)
-            for bitmap_W in (self.device_XW[device], self.place_PW[place], self.alive_W):
-                np.bitwise_and(word_W, bitmap_W, out=word_W)
+        for row, segment in enumerate(rows):
+            np.bitwise_and(self._join(tuple(map(int, segment))), self.alive_W, out=word_BW[row])
         if capped is not None:
             row_C, rank_C = capped
             np.bitwise_and.at(word_BW, (row_C, rank_C // WORD), ~(1 << (rank_C % WORD)))
         return EligibleAds.of_words(word_BW, self.num_ads)
+
+    def _join(self, segment: tuple[int, ...]) -> Words:
+        """Join the bitmaps of age, gender, device and place, or find what was joined before."""
+        # One call takes what it needs in one step, as another thread may be here.
+        found = self.joined.pop(segment, None)
+        if found is None:
+            age, gender, device, place = segment
+            found = self.age_XW[age] & self.gender_XW[gender]
+            found &= self.device_XW[device]
+            found &= self.place_PW[place]
+        self.joined[segment] = found
+        if len(self.joined) > _SEGMENTS:
+            self.joined.popitem(last=False)
+        return found
 
     def is_alive(self, rank_M: Ints) -> npt.NDArray[np.bool_]:
         """Say whether ads still run, stopped ones left out.

@@ -5,7 +5,7 @@ node with an eligible ad below it, so that none dies. The beams are a few thousa
 on the host; what the model makes of them stays where the model is.
 
 Letters: J heads, L levels, P codes so far, V codes, M flat beams, C flat children, D flat children
-that survive.
+that survive, Z cells of the flattened [M, V].
 """
 
 from typing import Any, NamedTuple, Protocol
@@ -18,7 +18,7 @@ from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.catalog.legality import legal_children
 from gpr_core.catalog.trie import Trie
 from gpr_core.generation.protocols import Policy
-from gpr_core.objectives.masked_softmax import masked_log_softmax
+from gpr_core.objectives.masked_softmax import legal_log_softmax
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -204,15 +204,16 @@ def extend(
     logits_MV = policy.child_logits(prefixes)
     found = legal_children(trie, eligible, beams.row_M, beams.node_M)
     cell_C = found.row_C * logits_MV.shape[1] + found.code_C
+    legal_Z = np.zeros(logits_MV.numel(), dtype=np.bool_)
+    legal_Z[cell_C] = True
+    legal_MV = torch.from_numpy(legal_Z).view(logits_MV.shape).to(logits_MV.device)
+    logp_MV = legal_log_softmax(logits_MV, legal_MV)
     cell = torch.from_numpy(cell_C).to(logits_MV.device)
-    legal_MV = torch.zeros(logits_MV.shape, dtype=torch.bool, device=logits_MV.device)
-    legal_MV.view(-1)[cell] = True
-    logp_MV = masked_log_softmax(logits_MV, legal_MV)
     return Extensions(
         beam_C=found.row_C,
         code_C=found.code_C,
         node_C=found.node_C,
-        logp_C=logp_MV.reshape(-1)[cell].cpu().numpy(),
+        logp_C=logp_MV.view(-1).index_select(0, cell).cpu().numpy(),
         legal_count_M=np.bincount(found.row_C, minlength=beams.row_M.size),
     )
 

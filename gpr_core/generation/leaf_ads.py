@@ -256,14 +256,14 @@ def _predict_chunk(
     row, rank = pairs
     ts = requests.ts_B[row]
     device = valuer.value_mean.device
-    features = torch.from_numpy(ad_table.features_at(ts, rank)).to(device)
+    version = ad_table.version_of(ts, rank)
+    features = torch.from_numpy(ad_table.features_of(ts, rank, version)).to(device)
     paths = trie.paths_of(torch.from_numpy(rank)).to(device)
     outcome = valuer.item_values(state, torch.from_numpy(row).to(device), paths, features)
     p_ctr, p_cvr, p_neg = (
         value.double().cpu().numpy()
         for value in (outcome.p_ctr_N, outcome.p_cvr_N, outcome.p_neg_N)
     )
-    version = ad_table.version_of(ts, rank)
     price = ecpm(ad_table.bid_type_V[version], ad_table.bid_micros_V[version], p_ctr, p_cvr)
     shown = np.zeros(row.size) if requests.shown_BA is None else requests.shown_BA[row, rank]
     return final_value(price, p_ctr, p_cvr, p_neg, shown / _FATIGUE_SCALE, weights)

@@ -190,6 +190,8 @@ def concat_candidates(parts: list[Candidates]) -> Candidates:
     Returns:
         One structure.
     """
+    if len(parts) == 1:
+        return parts[0]
     joined = Candidates(*(torch.cat(column) for column in zip(*parts, strict=True)))
     return joined.select(torch.argsort(joined.row_M, stable=True))
 

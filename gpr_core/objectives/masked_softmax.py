@@ -30,15 +30,30 @@ def masked_log_softmax(logits_MV: Tensor, legal_MV: Tensor) -> Tensor:
         >>> masked_log_softmax(logits, torch.tensor([[True, False, True]])).exp().tolist()
         [[0.5, 0.0, 0.5]]
     """
+    return legal_log_softmax(logits_MV, legal_MV).masked_fill(~legal_MV, float("-inf"))
+
+
+def legal_log_softmax(logits_MV: Tensor, legal_MV: Tensor) -> Tensor:
+    """Normalize as `masked_log_softmax` does, for callers that look at legal codes only.
+
+    Args:
+        logits_MV: [..., V] float, raw logits of the codes of one level.
+        legal_MV: [..., V] bool, True where the code leads to an eligible ad.
+
+    Returns:
+        [..., V] log-probabilities of legal codes; anything elsewhere.
+
+    Raises:
+        ShapeError: If the shapes differ.
+    """
     if logits_MV.shape != legal_MV.shape:
         raise ShapeError(
             f"logits have shape {list(logits_MV.shape)}, legal {list(legal_MV.shape)}",
-            where="masked_log_softmax",
+            where="legal_log_softmax",
             fix="use the codebook size of the same level for both",
         )
     if logits_MV.dtype == torch.bfloat16:
         logits_MV = logits_MV.float()
     # A finite stand-in keeps gradients of rows without a legal code free of NaN.
     lowest = torch.finfo(logits_MV.dtype).min
-    normalized = torch.log_softmax(logits_MV.masked_fill(~legal_MV, lowest), dim=-1)
-    return normalized.masked_fill(~legal_MV, float("-inf"))
+    return torch.log_softmax(logits_MV.masked_fill(~legal_MV, lowest), dim=-1)
