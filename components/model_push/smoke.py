@@ -31,7 +31,7 @@ from gpr_core.features.fields import FIELDS, NUM_FIELDS
 from gpr_core.features.legal_sets import pair_eligible
 from gpr_core.features.timeline_store import TimelineStore
 from gpr_core.generation.config import BeamConfig
-from gpr_core.generation.emission import Fate, hand_out, with_reserve
+from gpr_core.generation.emission import Handout, hand_out, with_reserve
 from gpr_core.generation.protocols import Candidates, DecodeRequests
 from gpr_core.generation.value_guided import decode
 from gpr_core.knowledge.views import NUM_CATEGORIES
@@ -261,7 +261,7 @@ def _answer(
         is_alive=targeting.is_alive,
     )
     # Nobody sees these answers, so that what was reserved goes back.
-    sold = emitted.fate_M == Fate.HANDED_OUT
+    sold = emitted.handout_M == Handout.HANDED_OUT
     ledger.release(rank_M[sold], price_M[sold])
     return emitted.candidates
 

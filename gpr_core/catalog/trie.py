@@ -197,21 +197,9 @@ class Trie:
         Returns:
             First rank and rank after the last one, both [M] int64.
         """
-        first_M = self.first_N1[nodes_M].to(torch.int64)
-        return first_M, self.end_before(nodes_M + 1)
-
-    def end_before(self, nodes_M: Tensor) -> Tensor:
-        """Give the rank where the node before each node ends.
-
-        Args:
-            nodes_M: [M] int64 in 1..N.
-
-        Returns:
-            [M] int64; the number of ads where the node opens a level.
-        """
-        next_M = self.first_N1[nodes_M].to(torch.int64)
+        first_M, next_M = (self.first_N1[nodes].to(torch.int64) for nodes in (nodes_M, nodes_M + 1))
         # Rank 0 belongs to the first node of a level: the node before it closes the level above.
-        return torch.where(next_M == 0, self.num_ads, next_M)
+        return first_M, torch.where(next_M == 0, self.num_ads, next_M)
 
     def expand(self, nodes_M: Tensor) -> Children:
         """List the children of nodes, without padding.

@@ -30,7 +30,7 @@ Ints = npt.NDArray[np.int64]
 _RESERVE_SHARE = 0.25
 
 
-class Fate(IntEnum):
+class Handout(IntEnum):
     """What became of a candidate."""
 
     HANDED_OUT = 0
@@ -54,12 +54,12 @@ class Emitted(NamedTuple):
 
     Attributes:
         candidates: The ads, positions counted anew from 0.
-        fate_M: [M] int64, `Fate` of every candidate that was offered.
+        handout_M: [M] int64, `Handout` of every candidate that was offered.
         shortage_B: [B] int64, `Shortage` of every request.
     """
 
     candidates: Candidates
-    fate_M: Ints
+    handout_M: Ints
     shortage_B: Ints
 
 
@@ -105,28 +105,28 @@ def hand_out(
     """
     row_M, rank_M = offered.row_M.numpy(), offered.rank_M.numpy()
     position_M = offered.position_M.numpy()
-    fate_M = np.full(row_M.size, Fate.NOT_NEEDED, dtype=np.int64)
+    handout_M = np.full(row_M.size, Handout.NOT_NEEDED, dtype=np.int64)
     got_B = np.zeros(eligible.num_requests, dtype=np.int64)
     for position in range(int(position_M.max(initial=-1)) + 1):
         turn = np.flatnonzero((position_M == position) & (got_B[row_M] < count))
         turn = turn[np.argsort(got_B[row_M[turn]], kind="stable")]
         alive = is_alive(rank_M[turn])
-        fate_M[turn[~alive]] = Fate.STOPPED
+        handout_M[turn[~alive]] = Handout.STOPPED
         turn = turn[alive]
         granted = ledger.reserve(rank_M[turn], price_micros_M[turn])
-        fate_M[turn] = np.where(granted, Fate.HANDED_OUT, Fate.OUT_OF_BUDGET)
+        handout_M[turn] = np.where(granted, Handout.HANDED_OUT, Handout.OUT_OF_BUDGET)
         got_B += np.bincount(row_M[turn[granted]], minlength=got_B.size)
-    kept = np.flatnonzero(fate_M == Fate.HANDED_OUT)
+    kept = np.flatnonzero(handout_M == Handout.HANDED_OUT)
     order = kept[np.lexsort((position_M[kept], row_M[kept]))]
     found = offered.select(torch.from_numpy(order))
     place = np.arange(order.size) - np.repeat(np.cumsum(got_B) - got_B, got_B)
     found = found._replace(position_M=torch.from_numpy(place))
-    return Emitted(found, fate_M, _shortage(row_M, fate_M, got_B, eligible.totals(), count))
+    return Emitted(found, handout_M, _shortage(row_M, handout_M, got_B, eligible.totals(), count))
 
 
-def _shortage(row_M: Ints, fate_M: Ints, got_B: Ints, eligible_B: Ints, count: int) -> Ints:
+def _shortage(row_M: Ints, handout_M: Ints, got_B: Ints, eligible_B: Ints, count: int) -> Ints:
     """Say why each request got fewer ads than asked for, the most telling reason first."""
-    is_lost_M = (fate_M == Fate.STOPPED) | (fate_M == Fate.OUT_OF_BUDGET)
+    is_lost_M = (handout_M == Handout.STOPPED) | (handout_M == Handout.OUT_OF_BUDGET)
     lost_B = np.bincount(row_M[is_lost_M], minlength=got_B.size)
     reasons = {
         Shortage.NONE: got_B >= count,

@@ -16,7 +16,7 @@ from gpr_core.catalog.budget import BudgetLedger
 from gpr_core.catalog.targeting import TargetingIndex
 from gpr_core.catalog.trie import Trie
 from gpr_core.generation.config import BeamConfig
-from gpr_core.generation.emission import Fate, Shortage, hand_out, with_reserve
+from gpr_core.generation.emission import Handout, Shortage, hand_out, with_reserve
 from gpr_core.generation.protocols import DecodeRequests
 from gpr_core.generation.value_guided import decode
 from gpr_core.generation.variants import at_load, greedy, plain_beam, stochastic_beam
@@ -135,7 +135,7 @@ def test_nothing_invalid_ever_leaves(name, seed, num_ads):
     assert (sold * PRICE <= world.budgets).all()
     left = ledger.view().remaining_A[np.argsort(world.trie.ad_key_A.numpy())]
     assert (left == world.budgets - sold * PRICE).all()
-    assert (emitted.fate_M == Fate.HANDED_OUT).sum() == sold.sum()
+    assert (emitted.handout_M == Handout.HANDED_OUT).sum() == sold.sum()
 
 
 @pytest.mark.parametrize("seed", range(5))

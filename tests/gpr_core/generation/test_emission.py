@@ -5,7 +5,7 @@ import pytest
 
 from gpr_core.catalog.budget import BudgetLedger
 from gpr_core.generation.config import BeamConfig
-from gpr_core.generation.emission import Fate, Shortage, hand_out, with_reserve
+from gpr_core.generation.emission import Handout, Shortage, hand_out, with_reserve
 from tests.conformance.generator import TabularPolicy, make_catalog, make_requests, run
 
 PRICE = 10
@@ -40,7 +40,11 @@ def serve(eligible_BA, budgets, *, count=2, stopped=(), bids=None):
 def test_the_best_are_handed_out_and_the_reserve_is_not_needed():
     emitted, lists, ledger = serve([[1, 1, 1, 1]], [PRICE] * 4)
     assert lists == [[1, 2]]
-    assert emitted.fate_M.tolist() == [Fate.HANDED_OUT, Fate.HANDED_OUT, Fate.NOT_NEEDED]
+    assert emitted.handout_M.tolist() == [
+        Handout.HANDED_OUT,
+        Handout.HANDED_OUT,
+        Handout.NOT_NEEDED,
+    ]
     assert emitted.shortage_B.tolist() == [Shortage.NONE]
     assert ledger.view().remaining_A.tolist() == [0, 0, PRICE, PRICE]
 
@@ -48,10 +52,14 @@ def test_the_best_are_handed_out_and_the_reserve_is_not_needed():
 def test_an_ad_without_budget_or_stopped_in_flight_is_replaced():
     emitted, lists, _ = serve([[1, 1, 1, 1]], [PRICE - 1, PRICE, PRICE, PRICE])
     assert lists == [[2, 3]]
-    assert emitted.fate_M.tolist() == [Fate.OUT_OF_BUDGET, Fate.HANDED_OUT, Fate.HANDED_OUT]
+    assert emitted.handout_M.tolist() == [
+        Handout.OUT_OF_BUDGET,
+        Handout.HANDED_OUT,
+        Handout.HANDED_OUT,
+    ]
     emitted, lists, ledger = serve([[1, 1, 1, 1]], [PRICE] * 4, stopped=[1])
     assert lists == [[1, 3]]
-    assert emitted.fate_M.tolist() == [Fate.HANDED_OUT, Fate.STOPPED, Fate.HANDED_OUT]
+    assert emitted.handout_M.tolist() == [Handout.HANDED_OUT, Handout.STOPPED, Handout.HANDED_OUT]
     assert ledger.view().remaining_A.tolist() == [0, PRICE, 0, PRICE]
     assert emitted.candidates.position_M.tolist() == [0, 1]
 
