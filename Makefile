@@ -36,8 +36,9 @@ run: $(READY)  ## fill a lake and run the eight steps; SOURCE=world|movielens PR
 	$(BIN)/gpr lake fill --source $(SOURCE) --preset $(PRESET) --home $(GPR_HOME)
 	$(BIN)/gpr run --home $(GPR_HOME)
 
+# Files in order: by number of tests, those of few long ones would start last, one after the other.
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) $(LINT_READY)  ## format, style, types, docstrings, layers
 	$(BIN)/ruff format --check .
