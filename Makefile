@@ -36,7 +36,7 @@ run: $(READY)  ## fill a lake and run the eight steps; SOURCE=world|movielens PR
 	$(BIN)/gpr lake fill --source $(SOURCE) --preset $(PRESET) --home $(GPR_HOME)
 	$(BIN)/gpr run --home $(GPR_HOME)
 
-# Files in order: by number of tests, those of few long ones would start last, one after the other.
+# Files start in the order of tests/conftest.py: by number of tests, few long ones would come last.
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
