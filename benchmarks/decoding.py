@@ -94,8 +94,9 @@ class Server:
         self._shop, self._policy, self._valuer, self._config = shop, policy, valuer, config
         self._viewers = draw_viewers(num_requests)
         self.token_BT = draw_prompts(num_requests)
-        everything = np.ones((num_requests, shop.trie.num_ads), np.bool_)
-        self._everything = None if is_targeted else EligibleAds.of_mask(everything)
+        self._everything = (
+            None if is_targeted else EligibleAds.everything(num_requests, shop.trie.num_ads)
+        )
 
     def answer(self) -> Candidates:
         """Serve all requests in one batch, from targeting to the list.

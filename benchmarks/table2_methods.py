@@ -184,8 +184,7 @@ def _measure(day: NextDay, lists: RankedAds) -> Measured:
     illegal = int(illegal_by_rules(day, row, lists.rank_BK[row, place]).sum())
     if illegal:
         raise AssertionError(f"{illegal} illegal ads in the lists")
-    trie = day.catalog.catalog.trie
-    path_A = trie.leaf_of(torch.arange(trie.num_ads)).numpy()
+    path_A = day.catalog.catalog.trie.leaves().numpy()
     return {
         "position": ad_positions(lists, day.truth_B).tolist(),
         "path_position": path_positions(lists, day.truth_B, path_A).tolist(),

@@ -81,6 +81,19 @@ class EligibleAds:
         """
         return cls.of_words(pack_ads(eligible_BA), eligible_BA.shape[1])
 
+    @classmethod
+    def everything(cls, num_requests: int, num_ads: int) -> "EligibleAds":
+        """Let every ad serve every request.
+
+        Args:
+            num_requests: B.
+            num_ads: A.
+
+        Returns:
+            The eligible ads.
+        """
+        return cls.of_mask(np.ones((num_requests, num_ads), dtype=np.bool_))
+
     @property
     def num_requests(self) -> int:
         """Requests B."""

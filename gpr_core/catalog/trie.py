@@ -11,7 +11,7 @@ C flat children.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -171,23 +171,6 @@ class Trie:
         """Ads A."""
         return int(self.ad_key_A.numel())
 
-    @property
-    def device(self) -> torch.device:
-        """Where the tree lives."""
-        return self.code_N.device
-
-    def to(self, device: str | torch.device) -> "Trie":
-        """Copy the tree to a device.
-
-        Args:
-            device: For example `cuda`.
-
-        Returns:
-            A tree whose tensors live there.
-        """
-        arrays = ("code_N", "first_N1", "child_ptr_I1", "ad_key_A", "by_key_A")
-        return replace(self, **{name: getattr(self, name).to(device) for name in arrays})
-
     def interval(self, nodes_M: Tensor) -> tuple[Tensor, Tensor]:
         """Give the ranks below nodes.
 
@@ -276,6 +259,14 @@ class Trie:
         """
         return self._ancestor(ranks_M, self.num_levels)
 
+    def leaves(self) -> Tensor:
+        """List the leaves of all ads.
+
+        Returns:
+            [A] int64 nodes of the last level, by rank.
+        """
+        return self.leaf_of(torch.arange(self.num_ads))
+
     def paths_of(self, ranks_M: Tensor) -> Tensor:
         """Give the path of ads.
 
@@ -302,15 +293,26 @@ class Trie:
         check_shape("ad_keys_M", ad_keys_M, (None,))
         if not self.num_ads:
             return torch.full_like(ad_keys_M, -1)
+        place_M = self.place_of_keys(ad_keys_M).clamp(max=self.num_ads - 1)
+        rank_M = self.by_key_A[place_M].to(torch.int64)
+        return torch.where(self.ad_key_A[rank_M] == ad_keys_M, rank_M, -1)
+
+    def place_of_keys(self, ad_keys_M: Tensor) -> Tensor:
+        """Find where keys are, or would be, in the order of keys.
+
+        Args:
+            ad_keys_M: [M] int64 ad keys.
+
+        Returns:
+            [M] int64 places in `by_key_A`, A behind the last key.
+        """
         low_M = torch.zeros_like(ad_keys_M)
-        found_M = first_place(
+        return first_place(
             low_M,
             low_M + self.num_ads,
             self.num_ads.bit_length(),
             lambda place_M: self.ad_key_A[self.by_key_A[place_M]] < ad_keys_M,
         )
-        rank_M = self.by_key_A[found_M.clamp(max=self.num_ads - 1)].to(torch.int64)
-        return torch.where(self.ad_key_A[rank_M] == ad_keys_M, rank_M, -1)
 
     def _ancestor(self, ranks_M: Tensor, level: int) -> Tensor:
         """Find the node of a level above ads."""

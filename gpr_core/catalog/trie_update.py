@@ -51,7 +51,7 @@ def add_ads(
     rank_M = place_M + np.arange(place_M.size)
     by_key_A = trie.by_key_A.numpy()
     ascending_M = np.argsort(key_M)
-    place_by_key_M = _key_places(trie, key_M[ascending_M])
+    place_by_key_M = trie.place_of_keys(torch.from_numpy(key_M[ascending_M])).numpy()
     merged = Trie.from_sorted(
         np.insert(old_A, place_M, new_M),
         np.insert(old_key_A, place_M, key_M),
@@ -96,22 +96,11 @@ def _places(old_A: Packed, old_key_A: Ints, new_M: Packed, key_M: Ints) -> Ints:
     return np.asarray(found_M.numpy())
 
 
-def _key_places(trie: Trie, key_M: Ints) -> Ints:
-    """Find where keys go in the order of keys."""
-    wanted_M, low_M = torch.from_numpy(key_M), torch.zeros(key_M.size, dtype=torch.int64)
-    found_M = first_place(
-        low_M,
-        low_M + trie.num_ads,
-        trie.num_ads.bit_length(),
-        lambda place_M: trie.ad_key_A[trie.by_key_A[place_M]] < wanted_M,
-    )
-    return np.asarray(found_M.numpy())
-
-
 def _refuse_known(trie: Trie, key_M: Ints) -> None:
     """Refuse keys that the tree has, or that come twice."""
     known = key_M[trie.rank_of_ads(key_M).numpy() >= 0]
-    twice = np.sort(key_M)[1:][np.diff(np.sort(key_M)) == 0]
+    sorted_M = np.sort(key_M)
+    twice = sorted_M[1:][sorted_M[1:] == sorted_M[:-1]]
     bad = np.concatenate([known, twice])
     if bad.size:
         raise ContractError(

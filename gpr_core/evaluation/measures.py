@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from gpr_core.evaluation.config import EvaluationConfig
 from gpr_core.evaluation.intervals import Interval, UserBootstrap
@@ -86,8 +85,7 @@ def retrieval_columns(
     Returns:
         `<method>/<metric>` -> [B] float64; NaN where a request does not count.
     """
-    trie = day.catalog.catalog.trie
-    path_A = trie.leaf_of(torch.arange(trie.num_ads)).numpy()
+    path_A = day.catalog.catalog.trie.leaves().numpy()
     columns: Columns = {}
     for name, offer in proposals.items():
         ad_B = ad_positions(offer.retrieval, day.truth_B)

@@ -55,8 +55,7 @@ class TrainLegality:
         """
         is_active_V = (ad_table.status_V == AdStatus.ACTIVE) & (ad_table.start_V < ad_table.stop_V)
         rank_V = torch.from_numpy(ad_table.rank_V[is_active_V])
-        on_cpu = trie.to("cpu")
-        nodes_VL = on_cpu.nodes_of_paths(on_cpu.paths_of(rank_V)).numpy()
+        nodes_VL = trie.nodes_of_paths(trie.paths_of(rank_V)).numpy()
         nodes_VL1 = np.column_stack([np.zeros(len(nodes_VL), dtype=np.int64), nodes_VL])
         width = nodes_VL1.shape[1]
         node, start, stop = _join_intervals(
@@ -71,8 +70,8 @@ class TrainLegality:
         start_NI[node, place], stop_NI[node, place] = start, stop
         return TrainLegality(
             trie=trie,
-            start_NI=torch.from_numpy(start_NI).to(trie.device),
-            stop_NI=torch.from_numpy(stop_NI).to(trie.device),
+            start_NI=torch.from_numpy(start_NI),
+            stop_NI=torch.from_numpy(stop_NI),
         )
 
     def is_legal(self, nodes: Tensor, ts: Tensor) -> Tensor:

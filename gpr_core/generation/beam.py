@@ -5,7 +5,7 @@ node with an eligible ad below it, so that none dies. The beams are a few thousa
 on the host; what the model makes of them stays where the model is.
 
 Letters: J heads, L levels, P codes so far, V codes, M flat beams, C flat children, D flat children
-that survive, Z cells of the flattened [M, V].
+that survive, N prefixes, Z cells of the flattened [M, V].
 """
 
 from typing import Any, NamedTuple, Protocol
@@ -17,7 +17,7 @@ import torch
 from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.catalog.legality import legal_children
 from gpr_core.catalog.trie import Trie
-from gpr_core.generation.protocols import Policy
+from gpr_core.generation.protocols import Policy, Valuer
 from gpr_core.objectives.masked_softmax import legal_log_softmax
 
 Ints = npt.NDArray[np.int64]
@@ -184,6 +184,35 @@ def follow(policy: Policy, prefixes: Any, extensions: Extensions, kept_D: Ints) 
     device = policy.head_weights_J.device
     chosen = (extensions.beam_C[kept_D], extensions.code_C[kept_D])
     return policy.extend(prefixes, *(torch.from_numpy(part).to(device) for part in chosen))
+
+
+def value_prefixes(valuer: Valuer, state: Any, row_N: Ints, code_NP: Ints) -> Floats:
+    """Ask the valuer about prefixes.
+
+    Args:
+        valuer: Values prefixes.
+        state: What the policy read.
+        row_N: [N] int64, request of each prefix.
+        code_NP: [N, P] int64 codes.
+
+    Returns:
+        [N] float64, standardized.
+    """
+    device = valuer.value_mean.device
+    rows, codes = (torch.from_numpy(part).to(device) for part in (row_N, code_NP))
+    return np.asarray(valuer.prefix_values(state, rows, codes).double().cpu().numpy())
+
+
+def weights_of_heads(policy: Policy) -> Floats:
+    """Give the weights of the heads on the host.
+
+    Args:
+        policy: Proposes codes.
+
+    Returns:
+        [J] float64.
+    """
+    return np.asarray(policy.head_weights_J.double().cpu().numpy())
 
 
 def extend(

@@ -6,7 +6,6 @@ that part of its beams is wasted. It exists for comparison only.
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from gpr_core.catalog.ads import AdTable
@@ -45,7 +44,7 @@ def decode_then_filter(
         Specification 5.2 (baseline at matched decode cost).
     """
     eligible = requests.eligible
-    everything = EligibleAds.of_mask(np.ones((eligible.num_requests, trie.num_ads), np.bool_))
+    everything = EligibleAds.everything(eligible.num_requests, trie.num_ads)
     found = decode(
         policy, valuer, state, requests._replace(eligible=everything), trie, ad_table, config
     )

@@ -30,6 +30,8 @@ from gpr_core.generation.beam import (
     enter_root,
     extend,
     follow,
+    value_prefixes,
+    weights_of_heads,
 )
 from gpr_core.generation.beam_width import allocate_width
 from gpr_core.generation.config import BeamConfig
@@ -170,14 +172,10 @@ class _Search:
             if not is_last:
                 prefixes = follow(self.policy, prefixes, found, step.kept_D)
         paths, score_M = unite_heads(
-            beams, self.head_weights(), self.trie, by_draw=self.config.mode == "gumbel"
+            beams, weights_of_heads(self.policy), self.trie, by_draw=self.config.mode == "gumbel"
         )
         values = values if values is not None else self._ad_values(paths)
         return emit(paths, score_M, values, self.trie, self.ad_table, self.config)
-
-    def head_weights(self) -> Floats:
-        """Weights of the heads [J]."""
-        return np.asarray(self.policy.head_weights_J.double().cpu().numpy())
 
     def _choose(
         self,
@@ -272,10 +270,8 @@ class _Search:
         code_UP = np.column_stack(
             [beams.code_MP[beam_C[first_U]], found.code_C[considered[first_U]]]
         )
-        device = self.valuer.value_mean.device
-        prefix = (torch.from_numpy(part).to(device) for part in (row_C[first_U], code_UP))
-        value_U = self.valuer.prefix_values(self.state, *prefix)
-        return np.asarray(value_U.double().cpu().numpy()[inverse_C])
+        value_U = value_prefixes(self.valuer, self.state, row_C[first_U], code_UP)
+        return value_U[inverse_C]
 
     def _ad_values(self, beams: Beams) -> AdValues:
         """Predict the value of all eligible ads below beams."""
@@ -287,13 +283,13 @@ class _Search:
     def _with_root_draws(self, beams: Beams) -> Beams:
         """Perturb the choice of the head, the first choice of a sample."""
         noise_M = self._noise(beams.row_M, beams.head_M, beams.node_M)
-        return beams._replace(draw_M=np.log(self.head_weights())[beams.head_M] + noise_M)
+        return beams._replace(draw_M=np.log(weights_of_heads(self.policy))[beams.head_M] + noise_M)
 
     def _draws(self, beams: Beams, found: Extensions, logp_C: Floats) -> Floats:
         """Perturb the extensions of beams."""
         head_C = beams.head_M[found.beam_C]
         noise_C = self._noise(beams.row_M[found.beam_C], head_C, found.node_C)
-        joint_C = np.log(self.head_weights())[head_C] + logp_C
+        joint_C = np.log(weights_of_heads(self.policy))[head_C] + logp_C
         return perturb_children(beams.draw_M, found.beam_C, joint_C, noise_C)
 
     def _noise(self, row_C: Ints, head_C: Ints, node_C: Ints) -> Floats:

@@ -33,6 +33,8 @@ from gpr_core.generation.beam import (
     enter_root,
     extend,
     follow,
+    value_prefixes,
+    weights_of_heads,
 )
 from gpr_core.generation.config import BeamConfig
 from gpr_core.generation.leaf_ads import eligible_ads_below, emit, predict_values, unite_heads
@@ -142,7 +144,7 @@ def decode_by_tree(
     search.start(roots)
     while search.expand():
         pass
-    weights_J = policy.head_weights_J.double().cpu().numpy()
+    weights_J = weights_of_heads(policy)
     paths, score_M = unite_heads(search.complete_paths(), weights_J, trie, by_draw=False)
     pairs = eligible_ads_below(trie, requests.eligible, paths.row_M, paths.node_M)
     values = predict_values(valuer, state, requests, ad_table, trie, pairs)
@@ -171,7 +173,8 @@ class _TreeSearch:
         """Build the tree of the first beam."""
         prefixes = begin(self._policy, self._state, roots)
         nowhere_M = np.full(roots.row_M.size, -1)
-        self._levels = [self._evaluate(roots, prefixes, nowhere_M, self._root_values(roots))]
+        value_M = value_prefixes(self._valuer, self._state, roots.row_M, roots.code_MP)
+        self._levels = [self._evaluate(roots, prefixes, nowhere_M, value_M)]
         num_heads = int(self._policy.head_weights_J.numel())
         for _ in range(self._trie.num_levels - 1):
             above = self._levels[-1]
@@ -269,17 +272,7 @@ class _TreeSearch:
         if beams.code_MP.shape[1] == self._trie.num_levels - 1:
             return np.zeros(found.code_C.size)
         code_CP = np.column_stack([beams.code_MP[found.beam_C], found.code_C])
-        return self._values(beams.row_M[found.beam_C], code_CP)
-
-    def _root_values(self, roots: Beams) -> Floats:
-        """Value requests before any code."""
-        return self._values(roots.row_M, roots.code_MP)
-
-    def _values(self, row_N: Ints, code_NP: Ints) -> Floats:
-        """Ask the valuer."""
-        device = self._valuer.value_mean.device
-        parts = (torch.from_numpy(part).to(device) for part in (row_N, code_NP))
-        return np.asarray(self._valuer.prefix_values(self._state, *parts).double().cpu().numpy())
+        return value_prefixes(self._valuer, self._state, beams.row_M[found.beam_C], code_CP)
 
 
 def _join(policy: JoiningPolicy, one: _Level, other: _Level) -> _Level:

@@ -109,8 +109,7 @@ class EncoderDecoder(nn.Module):
             [B, A] float32, log-probability of the paths that the beam found, -inf elsewhere.
         """
         state = self.read(torch.from_numpy(history.latest(self.max_items)))
-        everything = np.ones((len(history), self._trie.num_ads), dtype=np.bool_)
-        eligible = EligibleAds.of_mask(everything)
+        eligible = EligibleAds.everything(len(history), self._trie.num_ads)
         beams = enter_root(eligible, np.arange(len(history)), num_heads=1)
         prefixes = begin(self, state, beams)
         width_B = np.full(len(history), _BEAM_WIDTH)

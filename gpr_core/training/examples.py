@@ -141,7 +141,7 @@ def build_examples(
     decisions = tables.decisions
     context = request_context(decisions)
     rank_X = _ranks(decisions, catalog.trie)
-    path_XL = catalog.trie.to("cpu").paths_of(torch.from_numpy(rank_X)).numpy()
+    path_XL = catalog.trie.paths_of(torch.from_numpy(rank_X)).numpy()
     is_real_X = ~_column(decisions, "is_synthetic").astype(np.bool_)
     is_gate_X = is_real_X & _gate_requests(context, config, cutoff_ts=cutoff_ts, seed=seed)
     is_loss_X = is_real_X & ~is_gate_X & (context.ts < cutoff_ts)

@@ -48,7 +48,7 @@ def count_exposures(examples: Examples, trie: Trie, *, since_ts: int) -> Popular
         torch.from_numpy(examples.rank_X[is_counted_X]), minlength=trie.num_ads
     )
     before = torch.cat([torch.zeros(1, dtype=torch.int64), count_A.cumsum(0)])
-    first_N, end_N = trie.to("cpu").interval(torch.arange(trie.num_nodes))
+    first_N, end_N = trie.interval(torch.arange(trie.num_nodes))
     return Popularity(count_A, before[end_N] - before[first_N])
 
 

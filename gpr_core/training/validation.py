@@ -117,7 +117,7 @@ def score_gate_requests(
         Scores per request; empty arrays without gate requests.
     """
     rows = gate_rows(examples)
-    trie = examples.legality.trie.to("cpu")
+    trie = examples.legality.trie
     parts = [
         _score(
             model,

@@ -52,7 +52,7 @@ def all_paths(trie):
 
 def all_leaves(trie):
     """Leaf of the ad of every rank, [A]."""
-    return trie.leaf_of(torch.arange(trie.num_ads))
+    return trie.leaves()
 
 
 def legal_nodes(trie, eligible_BA):

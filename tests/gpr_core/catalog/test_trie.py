@@ -75,10 +75,6 @@ def test_an_empty_catalog_is_a_root():
     assert trie.rank_of_ads(torch.tensor([7])).tolist() == [-1]
 
 
-def test_the_tree_moves_as_a_whole(trie):
-    assert trie.to("cpu").children(torch.tensor([0])).tolist() == [[1, -1, 2]]
-
-
 def test_the_order_of_ads_makes_no_difference():
     rng = np.random.default_rng(0)
     path_AL = rng.integers(0, 5, size=(200, 3)).astype(np.int16)
