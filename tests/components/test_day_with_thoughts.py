@@ -18,7 +18,6 @@ from components.hepo import main as hepo
 from components.model_push import main as push
 from components.model_push.bundle import stage_bundle
 from components.mtp_pretrain import main as mtp
-from components.runtime.lake_inputs import read_tables
 from components.runtime.model_store import ModelStore, seal_bundle
 from components.simulator_snapshot import main as snapshot
 from components.tokenization import main as tokenization
@@ -43,6 +42,7 @@ from tests import mini_day
 from tests.lake_rows import DAY_0, land, take_landed
 from tests.mini_day import CUTOFF, NUM_DAYS, make_context, make_mini_lake, seal
 from tests.thoughts import make_thoughts
+from tests.unchecked_lake import accept_any_lake
 
 CURATION = replace(mini_day._CURATION, min_requests=1, thoughts=ThoughtsConfig(provider="template"))
 MODEL = ModelConfig(
@@ -96,11 +96,7 @@ def _random_rows_keep_no_contract():
     """Contracts have their own tests; here the tables are drawn at random."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (curation, evaluation_day):
-            patch.setattr(
-                module,
-                "read_checked",
-                lambda context, days, last: read_tables(context.lake, days, last),
-            )
+            accept_any_lake(patch, module)
         yield
 
 

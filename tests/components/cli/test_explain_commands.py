@@ -12,12 +12,12 @@ from components.evaluation import day as evaluation_day
 from components.evaluation.decodes import example_decode
 from components.evaluation.spec import SPEC
 from components.pipeline.manifest import write_manifest
-from components.runtime.lake_inputs import read_tables
 from gpr_core.evaluation.decode_view import NUMBERS
 from gpr_core.generation.explanation import FATES
 from gpr_core.params import preset, render_difference
 from gpr_core.support.errors import ArtifactError, ConfigError
 from tests.mini_day import DAY, PARAMS, shared_mini_day
+from tests.unchecked_lake import accept_any_lake
 
 NARROW = replace(PARAMS, value_candidates=1)
 
@@ -30,11 +30,7 @@ def mini_day(tmp_path_factory):
 @pytest.fixture(scope="module", autouse=True)
 def _contracts_are_tested_elsewhere():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            evaluation_day,
-            "read_checked",
-            lambda context, days, last: read_tables(context.lake, days, last),
-        )
+        accept_any_lake(patch, evaluation_day)
         yield
 
 

@@ -8,7 +8,6 @@ import pytest
 from components.corpus_curation import main
 from components.corpus_curation.spec import SPEC
 from components.runtime.context import StepContext
-from components.runtime.lake_inputs import read_tables
 from components.runtime.model_store import SERVED_FOLDERS, ModelStore, seal_bundle
 from gpr_core.data.config import CurationConfig
 from gpr_core.data.days import day_end_ms
@@ -19,6 +18,7 @@ from gpr_core.support.files import read_json, write_json
 from gpr_core.support.hashing import hash_files
 from gpr_core.support.progress import Progress
 from tests.lake_rows import land, make_random_lake, make_small_lake
+from tests.unchecked_lake import accept_any_lake
 
 DAY = date(2026, 1, 3)
 CONFIG = CurationConfig(window_days=9, num_price_buckets=4, num_dwell_buckets=4)
@@ -28,11 +28,7 @@ CONFIG = CurationConfig(window_days=9, num_price_buckets=4, num_dwell_buckets=4)
 def _random_rows_keep_no_contract():
     """Contracts have their own tests; here the tables are drawn at random."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            main,
-            "read_checked",
-            lambda context, first, last: read_tables(context.lake, first, last),
-        )
+        accept_any_lake(patch, main)
         yield
 
 

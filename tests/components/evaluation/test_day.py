@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from components.evaluation import day
-from components.runtime.lake_inputs import read_tables
 from gpr_core.data.days import day_of_ms
 from gpr_core.support.errors import ArtifactError, ContractError
 from tests.mini_day import CUTOFF, NUM_DAYS
+from tests.unchecked_lake import accept_any_lake
 
 
 def test_a_day_without_real_requests_is_refused(mini_day, tmp_path):
@@ -25,9 +25,7 @@ def test_a_day_that_has_not_landed_is_refused(mini_day, tmp_path):
 
 
 def test_the_next_day_is_curated_as_the_corpus_was(mini_day, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        day, "read_checked", lambda context, days, last: read_tables(context.lake, days, last)
-    )
+    accept_any_lake(monkeypatch, day)
     context = mini_day.context(tmp_path)
     curated, thoughts = day.curate_evaluation_day(context, day_of_ms(CUTOFF))
     assert curated.decisions.equals(mini_day.curated.decisions)

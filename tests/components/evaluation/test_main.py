@@ -9,7 +9,6 @@ import pytest
 from components.evaluation import day as evaluation_day
 from components.evaluation import main
 from components.evaluation.spec import SPEC
-from components.runtime.lake_inputs import read_tables
 from components.runtime.model_store import (
     SERVED_FOLDERS,
     ModelStore,
@@ -21,17 +20,14 @@ from gpr_core.support.errors import ArtifactError
 from gpr_core.support.files import read_json
 from gpr_core.support.hashing import hash_file, hash_files
 from tests.mini_day import CUTOFF, DAY, PARAMS
+from tests.unchecked_lake import accept_any_lake
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _contracts_are_tested_elsewhere():
     """The drawn lake keeps no contract; what is refused is the business of `lake_inputs`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            evaluation_day,
-            "read_checked",
-            lambda context, days, last: read_tables(context.lake, days, last),
-        )
+        accept_any_lake(patch, evaluation_day)
         yield
 
 
