@@ -11,9 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gpr_core.catalog.ads import AdTable
+from gpr_core.catalog.shown_counts import ShownCounts
 from gpr_core.catalog.trie import Trie
 from gpr_core.data.tables import DAY_MS, AdStatus
 from gpr_core.support.errors import ContractError
+from gpr_core.support.ranges import expand_ranges
 
 _GENDER_SHIFT, _DEVICE_SHIFT, _ACTIVE_SHIFT = 8, 16, 24
 _LARGEST_BIT = 7
@@ -47,20 +49,6 @@ class RequestContext(NamedTuple):
     privacy: npt.NDArray[np.int64]
 
 
-class ShownToday(NamedTuple):
-    """Impressions of the same user and day before each request, sparse.
-
-    Attributes:
-        row_S: [S] int64, request.
-        rank_S: [S] int64, ad.
-        count_S: [S] int64 impressions, >= 1.
-    """
-
-    row_S: npt.NDArray[np.int64]
-    rank_S: npt.NDArray[np.int64]
-    count_S: npt.NDArray[np.int64]
-
-
 def request_context(decisions: pa.Table) -> RequestContext:
     """Take the context columns of a table of requests or decisions.
 
@@ -80,7 +68,7 @@ def eligible_ads(
     *,
     spent_today: npt.NDArray[np.int64] | None = None,
     spent_total: npt.NDArray[np.int64] | None = None,
-    shown_today: ShownToday | None = None,
+    shown_today: ShownCounts | None = None,
 ) -> npt.NDArray[np.bool_]:
     """Say which ads may serve each request.
 
@@ -147,23 +135,18 @@ class FrequencyCounter:
         self._key_P, self._rank_P = key_P[order_P], rank_P[order_P]
         self._num_ads = trie.num_ads
 
-    def shown_before(self, context: RequestContext) -> ShownToday:
+    def shown_before(self, context: RequestContext) -> ShownCounts:
         """Count the impressions of each request's user on its day before its time.
 
         Args:
             context: Requests.
 
         Returns:
-            Counts sorted by (request, ad).
+            Counts of that day.
         """
         first_B = self._position(context.user_key, context.ts // DAY_MS * DAY_MS)
-        count_B = self._position(context.user_key, context.ts) - first_B
-        row = np.repeat(np.arange(count_B.size), count_B)
-        offset = np.arange(row.size) - np.repeat(np.cumsum(count_B) - count_B, count_B)
-        rank = self._rank_P[first_B[row] + offset]
-        pair, count_S = np.unique(row * max(self._num_ads, 1) + rank, return_counts=True)
-        row_S, rank_S = np.divmod(pair, max(self._num_ads, 1))
-        return ShownToday(row_S, rank_S, count_S.astype(np.int64))
+        row, place = expand_ranges(first_B, self._position(context.user_key, context.ts))
+        return ShownCounts.of_impressions(row, self._rank_P[place])
 
     def _position(
         self, user_B: npt.NDArray[np.int64], ts_B: npt.NDArray[np.int64]
@@ -217,7 +200,7 @@ def _apply_frequency_cap(
     eligible_BA: npt.NDArray[np.bool_],
     ad_table: AdTable,
     version_BA: npt.NDArray[np.int64],
-    shown: ShownToday,
+    shown: ShownCounts,
 ) -> None:
     """Clear the ads whose cap is reached, in place."""
     cap_S = ad_table.freq_cap_V[version_BA[shown.row_S, shown.rank_S]]

@@ -83,7 +83,7 @@ NUMBERS: Mapping[str, str] = {
     "head": "the head that likes the prefix most; the numbers to the right are its own",
     "probability": "of the prefix, over the legal codes of every level",
     "value": "predicted value in standard deviations; 0 where the search does not ask for it",
-    "score": "log-probability plus value bonus: what the cut goes by",
+    "score": "what the cut goes by: log-probability plus value bonus, at the last level the value",
 }
 
 

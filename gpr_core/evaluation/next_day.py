@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpr_core.catalog.eligibility import request_context
+from gpr_core.catalog.shown_counts import ShownCounts
 from gpr_core.data.keyed_sampling import keyed_uniform
 from gpr_core.evaluation.catalogs import EvaluationCatalog
 from gpr_core.features.corpus import CuratedDays
@@ -97,7 +98,7 @@ class NextDay:
         thoughts: External knowledge as of the start of the day; None where nobody asked for it.
         exposures: What was shown, through the evaluation day.
         eligible_BA: [B, A] bool, exact eligibility.
-        shown_BA: [B, A] int64, earlier impressions of each ad to the user.
+        shown: Earlier impressions of ads to the users.
         truth_B: [B] int64, rank of the ad that was shown; -1 if the catalog lacks it.
         is_new_B: [B] bool, the user had not been shown that ad before.
     """
@@ -110,7 +111,7 @@ class NextDay:
     thoughts: pa.Table | None
     exposures: Exposures
     eligible_BA: Bools
-    shown_BA: Ints
+    shown: ShownCounts
     truth_B: Ints
     is_new_B: Bools
 
@@ -188,10 +189,10 @@ def prepare_next_day(
         snapshot=replace(today, thoughts=thoughts),
         prefixes=lambda keys: store.prefix_batch(keys, max_tokens),
     )
-    eligible_BA, shown_BA = _eligibility(simulator, trie.num_ads)
     truth_B = trie.rank_of_ads(requests["ad_key"].to_numpy()).numpy()
     user_B, ts_B = (requests[name].to_numpy().astype(np.int64) for name in ("user_key", "ts"))
-    shown_B = simulator.snapshot.ledger.shown_pairs(user_B, np.maximum(truth_B, 0), ts_B)
+    ledger = simulator.snapshot.ledger
+    shown_B = ledger.shown_pairs(user_B, np.maximum(truth_B, 0), ts_B)
     return NextDay(
         requests=requests,
         catalog=catalog,
@@ -200,8 +201,8 @@ def prepare_next_day(
         store=store,
         thoughts=thoughts,
         exposures=_exposures(impressions, catalog),
-        eligible_BA=eligible_BA,
-        shown_BA=shown_BA,
+        eligible_BA=_eligibility(simulator, trie.num_ads),
+        shown=ledger.shown_before(user_B, ts_B),
         truth_B=truth_B,
         is_new_B=(truth_B >= 0) & (shown_B == 0),
     )
@@ -307,17 +308,13 @@ def _snapshot_of_the_day(
     )
 
 
-def _eligibility(simulator: Simulator, num_ads: int) -> tuple[Bools, Ints]:
-    """Compute eligibility and earlier impressions of all requests, some at a time."""
-    shape = (simulator.num_requests, num_ads)
-    eligible_BA, shown_BA = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.int64)
+def _eligibility(simulator: Simulator, num_ads: int) -> Bools:
+    """Compute the eligibility of all requests, some at a time."""
+    eligible_BA = np.zeros((simulator.num_requests, num_ads), dtype=np.bool_)
     for start in range(0, simulator.num_requests, _BATCH):
         rows_B = np.arange(start, min(start + _BATCH, simulator.num_requests))
-        found = simulator.decode_requests(rows_B)
-        eligible_BA[rows_B] = found.eligible.mask()
-        if found.shown_BA is not None:
-            shown_BA[rows_B] = found.shown_BA
-    return eligible_BA, shown_BA
+        eligible_BA[rows_B] = simulator.decode_requests(rows_B).eligible.mask()
+    return eligible_BA
 
 
 def _exposures(impressions: pa.Table, catalog: EvaluationCatalog) -> Exposures:

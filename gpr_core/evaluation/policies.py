@@ -265,7 +265,7 @@ def _read(
         request_key_B=key_B,
         ts_B=day.column("ts")[rows_B],
         eligible=eligible,
-        shown_BA=day.shown_BA[rows_B][:, to_reference_A],
+        shown=day.shown.take(rows_B).translate(np.argsort(to_reference_A)),
     )
     return requests, state
 

@@ -158,7 +158,8 @@ def _true_matrix(day: NextDay, oracle: Oracle, rows_B: Ints) -> tuple[Floats, Fl
     p_ctr, p_cvr, p_neg = oracle.outcome_probabilities(request_B, key_BA)
     version_BA = ads.versions_at(day.column("ts")[rows_B])
     price = ecpm(ads.bid_type_V[version_BA], ads.bid_micros_V[version_BA], p_ctr, p_cvr)
-    value = final_value(price, p_ctr, p_cvr, p_neg, day.shown_BA[rows_B] / _FATIGUE_SCALE)
+    shown_BA = day.shown.take(rows_B).dense(len(rows_B), len(key_A))
+    value = final_value(price, p_ctr, p_cvr, p_neg, shown_BA / _FATIGUE_SCALE)
     return price, value
 
 

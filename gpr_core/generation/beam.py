@@ -94,10 +94,10 @@ class ObservedLevel(NamedTuple):
         beams: Prefixes before, M of them.
         found: Their legal extensions, C of them.
         kept_D: [D] int64, positions of the survivors among the extensions, ascending.
-        score_C: [C] float64, what the cut goes by without values: log-probability of the
+        score_C: [C] float64, what the cut would go by without values: log-probability of the
             extended prefix, or its perturbed one (mode gumbel).
         value_C: [C] float64, standardized values of the extended prefixes, 0 where not asked for.
-        bonus: Weight of the value in the cut.
+        cut_C: [C] float64, what the cut goes by: the score, with values where they count.
         group_M: [M] int64, ascending; beams of one number share the width.
         width: Survivors per group at most; None where nothing is cut.
     """
@@ -108,7 +108,7 @@ class ObservedLevel(NamedTuple):
     kept_D: Ints
     score_C: Floats
     value_C: Floats
-    bonus: float
+    cut_C: Floats
     group_M: Ints
     width: int | None
 

@@ -21,7 +21,8 @@ class BeamConfig:
     in mode gumbel. > 0."""
     value_bonus: tuple[float, ...] = (0.0, 0.3, 0.5)
     """Weight of the standardized value of a child in the score that decides which prefixes
-    survive, per level. >= 0; zeros give the plain trie beam."""
+    survive, per level. >= 0; zeros give the plain trie beam. At the last level, where order is
+    auction, any weight > 0 lets leaves survive by the values of their ads alone."""
     share_by_value: bool = True
     """Share the width of a level among the prefixes by their value; False: no cap per prefix."""
     width_temperature: float = 1.0

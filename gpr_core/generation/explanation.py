@@ -66,7 +66,7 @@ class ExplainedLevel(NamedTuple):
             among all if none does, the one whose score of the cut is best; -1 without eligible ad.
         logp_N: [N] float64, log-probability of the prefix under that head; nan without eligible ad.
         value_N: [N] float64, standardized value; 0 where nobody asked, nan without eligible ad.
-        score_N: [N] float64, what the cut went by, value bonus included; nan without eligible ad.
+        score_N: [N] float64, what the cut went by, values included; nan without eligible ad.
         num_ads_N: [N] int64, ads below the prefix.
         num_eligible_N: [N] int64, those that may serve the request.
     """
@@ -177,6 +177,7 @@ def _of_request(seen: ObservedLevel, row: int) -> ObservedLevel:
         kept_D=seen.kept_D[slice(*np.searchsorted(seen.kept_D, [start, stop]))] - start,
         score_C=seen.score_C[extensions],
         value_C=seen.value_C[extensions],
+        cut_C=seen.cut_C[extensions],
         group_M=seen.group_M[beams],
     )
 
@@ -219,9 +220,8 @@ def _legal_prefixes(seen: ObservedLevel) -> _LegalPrefixes:
     beams, found = seen.beams, seen.found
     is_kept_C = np.zeros(found.code_C.size, dtype=np.bool_)
     is_kept_C[seen.kept_D] = True
-    score_C = seen.score_C + seen.bonus * seen.value_C
     # Of one node first the heads that keep it, among them the best score.
-    order = np.lexsort((-score_C, ~is_kept_C, found.node_C))
+    order = np.lexsort((-seen.cut_C, ~is_kept_C, found.node_C))
     node = found.node_C[order]
     opens = np.flatnonzero(np.append(True, node[1:] != node[:-1]))
     is_kept_N = np.logical_or.reduceat(is_kept_C[order], opens)
@@ -234,5 +234,5 @@ def _legal_prefixes(seen: ObservedLevel) -> _LegalPrefixes:
         head_N=beams.head_M[beam],
         logp_N=beams.logp()[beam] + found.logp_C[first],
         value_N=seen.value_C[first],
-        score_N=score_C[first],
+        score_N=seen.cut_C[first],
     )

@@ -14,9 +14,10 @@ from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.catalog.trie import Trie
 from gpr_core.generation.beam import Beams, Floats, Ints
 from gpr_core.generation.config import BeamConfig
-from gpr_core.generation.ordering import expand_intervals, rank_in_group
+from gpr_core.generation.ordering import rank_in_group
 from gpr_core.generation.protocols import Candidates, DecodeRequests, Valuer
 from gpr_core.objectives.final_value import DEFAULT_WEIGHTS, FinalValueWeights, ecpm, final_value
+from gpr_core.support.ranges import expand_ranges
 
 _FATIGUE_SCALE = 10.0
 _CHUNK_PAIRS = 1 << 16
@@ -52,7 +53,7 @@ def eligible_ads_below(
     """
     row_M, node_M = np.divmod(np.unique(row_M * trie.num_nodes + node_M), trie.num_nodes)
     first_M, end_M = (part.numpy() for part in trie.interval(torch.from_numpy(node_M)))
-    owner_C, rank_C = expand_intervals(first_M, end_M)
+    owner_C, rank_C = expand_ranges(first_M, end_M)
     row_C = row_M[owner_C]
     may_serve_C = eligible.contains(row_C, rank_C)
     return row_C[may_serve_C], rank_C[may_serve_C]
@@ -265,5 +266,5 @@ def _predict_chunk(
         for value in (outcome.p_ctr_N, outcome.p_cvr_N, outcome.p_neg_N)
     )
     price = ecpm(ad_table.bid_type_V[version], ad_table.bid_micros_V[version], p_ctr, p_cvr)
-    shown = np.zeros(row.size) if requests.shown_BA is None else requests.shown_BA[row, rank]
+    shown = np.zeros(row.size) if requests.shown is None else requests.shown.of(row, rank)
     return final_value(price, p_ctr, p_cvr, p_neg, shown / _FATIGUE_SCALE, weights)

@@ -79,24 +79,3 @@ def _likely_best(group_C: Ints, count_G: Ints, limit_G: Ints, key_C: Numbers) ->
     last_G = np.minimum(limit_G, most) - 1
     lowest_G = top_GX[np.arange(last_G.size), last_G]
     return np.flatnonzero(key_C >= lowest_G[group_C])
-
-
-def expand_intervals(first_M: Ints, end_M: Ints) -> tuple[Ints, Ints]:
-    """List the integers of half-open intervals.
-
-    Args:
-        first_M: [M] int64.
-        end_M: [M] int64, >= first.
-
-    Returns:
-        (interval [C] int64 ascending, value [C] int64 ascending inside an interval).
-
-    Example:
-        >>> interval, value = expand_intervals(np.array([5, 0]), np.array([7, 1]))
-        >>> interval.tolist(), value.tolist()
-        ([0, 0, 1], [5, 6, 0])
-    """
-    length_M = end_M - first_M
-    interval_C = np.repeat(np.arange(length_M.size), length_M)
-    before_M = np.cumsum(length_M) - length_M
-    return interval_C, np.arange(interval_C.size) + (first_M - before_M)[interval_C]

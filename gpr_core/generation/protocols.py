@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gpr_core.catalog.eligible_ads import EligibleAds
+from gpr_core.catalog.shown_counts import ShownCounts
 from gpr_core.catalog.trie import Trie
 
 
@@ -132,14 +133,13 @@ class DecodeRequests(NamedTuple):
         request_key_B: [B] int64; names the random draws of mode gumbel.
         ts_B: [B] int64, epoch ms.
         eligible: The ads that may serve each request, exactly.
-        shown_BA: [B, A] earlier impressions of the ad to the user, for the fatigue target; None
-            for none.
+        shown: Earlier impressions of ads to the users, for the fatigue target; None for none.
     """
 
     request_key_B: npt.NDArray[np.int64]
     ts_B: npt.NDArray[np.int64]
     eligible: EligibleAds
-    shown_BA: npt.NDArray[np.int64] | None = None
+    shown: ShownCounts | None = None
 
 
 class Candidates(NamedTuple):

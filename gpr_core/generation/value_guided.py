@@ -2,6 +2,7 @@
 
 Values steer which prefixes survive, not only the final order: the width of a level is shared among
 prefixes by their value, and the score of an extension carries a bonus for the value of the child.
+Leaves have the values of their ads, and survive by them where these order the list.
 Every emitted ad exists, is eligible for its request and occurs once; a request with fewer eligible
 ads gets a shorter list. Nothing here loops over requests, beams or nodes.
 
@@ -56,7 +57,7 @@ from gpr_core.generation.protocols import (
 from gpr_core.support.errors import ShapeError
 
 # Children with a prefix value, for each that may survive.
-_VALUED_PER_PLACE = 4
+_VALUED_PER_PLACE = 2
 
 
 @torch.no_grad()
@@ -129,6 +130,7 @@ class _Choice(NamedTuple):
     draw_C: Floats
     value_C: Floats
     score_C: Floats
+    cut_C: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,22 +196,26 @@ class _Search:
             draw_C = self._draws(beams, found, logp_C)
         score_C = draw_C if config.mode == "gumbel" else logp_C
         if exhaustive:
-            return _Choice(np.arange(logp_C.size), draw_C, np.zeros_like(logp_C), score_C)
+            return _Choice(np.arange(logp_C.size), draw_C, np.zeros_like(logp_C), score_C, score_C)
         width, group_M = config.width(level), self._group(beams)
-        allowed_M = self._shares(beams, found, group_M, width)
-        kept = np.arange(logp_C.size)
-        if values is None and allowed_M is not None:
-            # Prefix values cost more than probabilities: improbable children have none.
-            kept = best_of_groups(found.beam_C, allowed_M * _VALUED_PER_PLACE, logp_C)
-        value_C = np.zeros_like(logp_C)
-        value_C[kept] = self._child_values(beams, found, kept, level, values)
-        keys: tuple[Floats, ...] = (score_C,)
+        # Leaves whose ads are valued compete by what the list will be ordered by.
+        is_auction = values is not None and config.order == "auction"
+        allowed_M = None if is_auction else self._shares(beams, found, group_M, width)
+        kept, value_C, cut_C = np.arange(logp_C.size), np.zeros_like(logp_C), score_C
         if config.bonus(level):
-            keys = (score_C + config.bonus(level) * value_C, logp_C)
+            if values is None and allowed_M is not None:
+                # Prefix values cost more than probabilities: improbable children have none.
+                kept = best_of_groups(found.beam_C, allowed_M * _VALUED_PER_PLACE, logp_C)
+            value_C[kept] = self._child_values(beams, found, kept, level, values)
+            cut_C = value_C if is_auction else score_C + config.bonus(level) * value_C
         if allowed_M is not None:
-            kept = _best(kept, found.beam_C, allowed_M, keys)
+            kept = _best(kept, found.beam_C, allowed_M, (cut_C, logp_C))
         group_C, limit_G = group_M[found.beam_C], np.full(int(group_M[-1]) + 1, width)
-        return _Choice(_best(kept, group_C, limit_G, keys), draw_C, value_C, score_C)
+        kept = _best(kept, group_C, limit_G, (cut_C, logp_C))
+        if not config.bonus(level) and config.share_by_value:
+            # Values did not decide here, but they share the width of the next level.
+            value_C[kept] = self._child_values(beams, found, kept, level, values)
+        return _Choice(kept, draw_C, value_C, score_C, cut_C)
 
     def _observed(
         self, beams: Beams, found: Extensions, level: int, step: _Choice, *, exhaustive: bool
@@ -222,7 +228,7 @@ class _Search:
             kept_D=step.kept_D,
             score_C=step.score_C,
             value_C=step.value_C,
-            bonus=self.config.bonus(level),
+            cut_C=step.cut_C,
             group_M=self._group(beams),
             width=None if exhaustive else self.config.width(level),
         )
@@ -262,8 +268,6 @@ class _Search:
             if values is None:
                 return np.zeros(beam_C.size)
             return standardized_leaf_values(values, self.valuer, self.trie, row_C, node_C)
-        if self.config.bonus(level) == 0 and not self.config.share_by_value:
-            return np.zeros(beam_C.size)
         # Heads share prefixes and values do not depend on the head: each is computed once.
         entry_C = row_C * self.trie.num_nodes + node_C
         _, first_U, inverse_C = np.unique(entry_C, return_index=True, return_inverse=True)

@@ -9,10 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from gpr_core.catalog.eligibility import FrequencyCounter, RequestContext, ShownToday
+from gpr_core.catalog.eligibility import FrequencyCounter, RequestContext
+from gpr_core.catalog.shown_counts import ShownCounts
 from gpr_core.catalog.trie import Trie
 from gpr_core.data.tables import DAY_MS
 from gpr_core.simulation.as_of_counts import AsOfCounter, Ints, codes_of, dense_codes
+from gpr_core.support.ranges import expand_ranges
 
 LEDGER_COLUMNS = ("user_key", "ad_key", "ts", "price_micros")
 
@@ -90,7 +92,7 @@ class Ledger:
         days, day_B = np.unique(ts_B // DAY_MS, return_inverse=True)
         first_D = np.searchsorted(self.ts_E, days * DAY_MS)
         today_BA = np.zeros((ts_B.size, self.num_ads), dtype=np.int64)
-        row, event = _ranges(first_D[day_B], np.searchsorted(self.ts_E, ts_B))
+        row, event = expand_ranges(first_D[day_B], np.searchsorted(self.ts_E, ts_B))
         np.add.at(today_BA, (row, self.rank_E[event]), self.price_E[event])
         # One pass per calendar day, of which a snapshot has a handful.
         earlier_DA = np.zeros((days.size, self.num_ads), dtype=np.int64)
@@ -98,25 +100,23 @@ class Ledger:
             np.add.at(earlier_DA[idx], self.rank_E[:first], self.price_E[:first])
         return today_BA, earlier_DA[day_B] + today_BA
 
-    def shown_before(self, user_key_B: Ints, ts_B: Ints) -> Ints:
-        """Count the earlier impressions of every ad to the user of each request.
+    def shown_before(self, user_key_B: Ints, ts_B: Ints) -> ShownCounts:
+        """Count the earlier impressions of ads to the user of each request.
 
         Args:
             user_key_B: [B] int64.
             ts_B: [B] int64 epoch ms.
 
         Returns:
-            [B, A] int64.
+            The counts.
         """
         user_B = codes_of(self.users, user_key_B)
         begin_B = self.by_user.begin_U1[np.maximum(user_B, 0)]
         end_B = np.where(user_B < 0, begin_B, self.by_user.begin_U1[user_B + 1])
-        row, place = _ranges(begin_B, end_B)
+        row, place = expand_ranges(begin_B, end_B)
         event = self.by_user.event_E[place]
         known = self.ts_E[event] < ts_B[row]
-        count_BA = np.zeros((ts_B.size, self.num_ads), dtype=np.int64)
-        np.add.at(count_BA, (row[known], self.rank_E[event[known]]), 1)
-        return count_BA
+        return ShownCounts.of_impressions(row[known], self.rank_E[event[known]])
 
     def shown_pairs(self, user_key_M: Ints, rank_M: Ints, ts_M: Ints) -> Ints:
         """Count the earlier impressions of single ads to single users.
@@ -132,7 +132,7 @@ class Ledger:
         user_M = codes_of(self.users, user_key_M)
         return self.shown.before(np.where(user_M < 0, -1, user_M * self.num_ads + rank_M), ts_M)
 
-    def shown_today(self, context: RequestContext) -> ShownToday:
+    def shown_today(self, context: RequestContext) -> ShownCounts:
         """Count the impressions that frequency caps look at.
 
         Args:
@@ -149,10 +149,3 @@ def _by_user(code_E: Ints, num_users: int) -> _ByUser:
     count_U = np.bincount(code_E, minlength=num_users)
     begin_U1 = np.concatenate([[0], np.cumsum(count_U)]).astype(np.int64)
     return _ByUser(begin_U1, np.argsort(code_E, kind="stable"))
-
-
-def _ranges(begin_B: Ints, end_B: Ints) -> tuple[Ints, Ints]:
-    """List the integers of half-open intervals: (interval, integer)."""
-    length_B = end_B - begin_B
-    row = np.repeat(np.arange(length_B.size), length_B)
-    return row, np.arange(row.size) + (begin_B - np.cumsum(length_B) + length_B)[row]

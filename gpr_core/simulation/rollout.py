@@ -135,7 +135,7 @@ class Simulator:
             request_key_B=context.request_key,
             ts_B=context.ts,
             eligible=EligibleAds.of_mask(eligible_BA),
-            shown_BA=snapshot.ledger.shown_before(context.user_key, context.ts),
+            shown=snapshot.ledger.shown_before(context.user_key, context.ts),
         )
 
     def reward(self, row_M: Ints, rank_M: Ints) -> Rewards:

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -74,7 +75,7 @@ def test_the_numbers_are_those_of_the_evaluation(workspace, keys, mini_day, tmp_
         whole,
         requests=whole.requests.slice(0, 1),
         eligible_BA=whole.eligible_BA[:1],
-        shown_BA=whole.shown_BA[:1],
+        shown=whole.shown.take(np.array([0])),
     )
     context = mini_day.context(tmp_path, params=NARROW)
     expected = example_decode(context, first, mini_day.curated.canonical["ads"])

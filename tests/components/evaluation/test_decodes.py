@@ -44,7 +44,7 @@ def test_one_request_alone_gives_the_same_decode(mini_day, day, tmp_path):
         day,
         requests=day.requests.slice(0, 1),
         eligible_BA=day.eligible_BA[:1],
-        shown_BA=day.shown_BA[:1],
+        shown=day.shown.take(np.array([0])),
     )
     for mine, theirs in zip(look(mini_day, alone, tmp_path).levels, whole.levels, strict=True):
         assert mine.counts == theirs.counts

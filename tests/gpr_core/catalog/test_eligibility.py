@@ -10,10 +10,10 @@ from gpr_core.catalog.ads import AdTable
 from gpr_core.catalog.eligibility import (
     FrequencyCounter,
     RequestContext,
-    ShownToday,
     eligible_ads,
     request_context,
 )
+from gpr_core.catalog.shown_counts import ShownCounts
 from gpr_core.catalog.trie import Trie
 from gpr_core.data.tables import DAY_MS
 from gpr_core.support.errors import ContractError
@@ -84,7 +84,7 @@ def test_an_exhausted_budget_ends_eligibility():
 
 def test_a_reached_frequency_cap_ends_eligibility():
     table, _ = make_table([{"ad_key": 1, "freq_cap_day": 2}, {"ad_key": 2, "freq_cap_day": 0}])
-    shown = ShownToday(np.array([0, 1, 1]), np.array([0, 0, 1]), np.array([1, 2, 99]))
+    shown = ShownCounts(np.array([0, 1, 1]), np.array([0, 0, 1]), np.array([1, 2, 99]))
     found = eligible_ads(table, make_context(ts=[1, 2]), shown_today=shown)
     assert found.tolist() == [[True, True], [False, True]]
 
@@ -187,7 +187,7 @@ def test_eligibility_is_the_rule_applied_ad_by_ad(versions, requests, launch, sp
         table,
         context,
         spent_today=np.full(trie.num_ads, spent),
-        shown_today=ShownToday(row_S, rank_S, np.full(row_S.size, shown)),
+        shown_today=ShownCounts(row_S, rank_S, np.full(row_S.size, shown)),
     )
     expected = [brute_force(versions, launches, request, spent, shown) for request in requests]
     assert found.tolist() == expected

@@ -133,7 +133,7 @@ def test_counts_of_earlier_impressions_agree_with_the_log(day, mini_day):
     for row in shown:
         if row["user_key"] == user and row["ts"] < ts:
             expected[day.catalog.catalog.trie.rank_of_ads(np.array([row["ad_key"]]))[0]] += 1
-    assert day.shown_BA[-1].tolist() == expected.tolist()
+    assert day.shown.dense(*day.eligible_BA.shape)[-1].tolist() == expected.tolist()
 
 
 def test_fitted_rates_stay_those_of_the_snapshot(day, mini_day):

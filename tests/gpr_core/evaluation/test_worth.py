@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from gpr_core.catalog.shown_counts import ShownCounts
 from gpr_core.evaluation.worth import PairWorth, simulated_worth, true_worth, wanted_pairs
 
 NAN = float("nan")
@@ -41,7 +42,8 @@ def test_simulated_worth_is_what_the_simulator_says(mini_day):
 def test_true_worth_uses_true_probabilities_bids_and_fatigue(mini_day):
     day = mini_day.prepare(max_requests=5)
     num_requests, num_ads = day.eligible_BA.shape
-    day = replace(day, shown_BA=np.full((num_requests, num_ads), 4))
+    row, rank = (part.ravel() for part in np.indices((num_requests, num_ads)))
+    day = replace(day, shown=ShownCounts(row, rank, np.full(row.size, 4)))
     # Every ad is clicked with 0.1, converts with 0.5 and is hidden with 0.
     probabilities = SimpleNamespace(
         outcome_probabilities=lambda requests, ads: tuple(

@@ -1,6 +1,7 @@
 import numpy as np
 import torch
 
+from gpr_core.catalog.shown_counts import ShownCounts
 from gpr_core.generation.beam import Beams
 from gpr_core.generation.config import BeamConfig
 from gpr_core.generation.leaf_ads import (
@@ -51,7 +52,7 @@ def test_fatigue_lowers_the_predicted_value():
     tired = predict_values(
         policy,
         policy.read([100]),
-        requests._replace(shown_BA=np.array([[4]])),
+        requests._replace(shown=ShownCounts.of_impressions(*np.zeros((2, 4), dtype=np.int64))),
         ad_table,
         trie,
         pairs,

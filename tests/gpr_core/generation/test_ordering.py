@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpr_core.generation.ordering import best_of_groups, expand_intervals, rank_in_group
+from gpr_core.generation.ordering import best_of_groups, rank_in_group
 
 
 def test_later_keys_break_ties_of_earlier_ones():
@@ -18,12 +18,6 @@ def test_remaining_ties_go_to_the_row_that_comes_first():
 
 def test_no_rows():
     assert rank_in_group(np.zeros(0, dtype=np.int64)).tolist() == []
-
-
-def test_empty_intervals_vanish():
-    interval, value = expand_intervals(np.array([3, 7, 1]), np.array([5, 7, 2]))
-    assert interval.tolist() == [0, 0, 2]
-    assert value.tolist() == [3, 4, 1]
 
 
 def test_cut_prefers_score_then_logp_then_the_smaller_path():

@@ -196,20 +196,43 @@ def test_eligibility_of_another_catalog_is_refused():
         run(TabularPolicy((2,)), make_requests([[1, 1, 1]]), trie, ad_table, PLAIN)
 
 
-def test_only_children_that_may_still_get_a_place_are_valued():
-    """16 children, one place to share 4 times over: 4 * 2 of them by probability, and no more."""
+def valued_prefixes(value_bonus):
+    """Decode one place among 2 * 16 leaves, and count the prefixes that are valued per level."""
     trie, ad_table = make_catalog([[a, b, 0] for a in range(2) for b in range(16)])
     policy = TabularPolicy((2, 16, 1), seed=4)
     asked = []
     values = policy.prefix_values
 
     def spy(state, rows, codes):
-        asked.append(codes.tolist())
+        asked.append(len(codes))
         return values(state, rows, codes)
 
     policy.prefix_values = spy
     config = BeamConfig(
-        num_candidates=1, width_factors=(1.0,), value_bonus=(0.3,), exhaustive_factor=0
+        num_candidates=1, width_factors=(1.0,), value_bonus=value_bonus, exhaustive_factor=0
     )
     run(policy, make_requests([[1] * 32]), trie, ad_table, config)
-    assert [len(codes) for codes in asked] == [2, 8]
+    return asked
+
+
+def test_only_children_that_may_still_get_a_place_are_valued():
+    """16 children, one place to share 2 times over: 2 * 2 of them by probability, and no more."""
+    assert valued_prefixes((0.3,)) == [2, 4]
+
+
+def test_where_values_do_not_decide_only_survivors_are_valued():
+    """Their values share the width of the next level."""
+    assert valued_prefixes((0.0, 0.3)) == [1, 4]
+    assert valued_prefixes((0.0,)) == [1, 1]
+
+
+@pytest.mark.parametrize(("order", "kept"), [("auction", 2), ("retrieval", 1)])
+def test_leaves_survive_by_what_orders_the_list(order, kept):
+    """Ad 1 is far more probable, ad 2 worth twice as much; both stand below one prefix."""
+    trie, ad_table = make_catalog([[0, 0], [0, 1]], bid_micros=[1_000_000, 2_000_000])
+    policy = TabularPolicy((1, 2), logits={(100, 0, (0,), 0): 20.0}, seed=None)
+    config = BeamConfig(
+        num_candidates=1, width_factors=(1.0,), value_bonus=(0.0, 0.1), exhaustive_factor=0,
+        order=order,
+    )  # fmt: skip
+    assert run(policy, make_requests([[1, 1]]), trie, ad_table, config).ad_key_M.tolist() == [kept]

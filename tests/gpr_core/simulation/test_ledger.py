@@ -27,7 +27,7 @@ def test_spend_is_split_into_today_and_ever():
 def test_impressions_are_counted_per_user_and_ad():
     ledger = make_ledger()
     users, ts = np.array([7, 8, 9]), np.full(3, 2 * DAY_MS)
-    assert ledger.shown_before(users, ts).tolist() == [[1, 1], [1, 0], [0, 0]]
+    assert ledger.shown_before(users, ts).dense(3, 2).tolist() == [[1, 1], [1, 0], [0, 0]]
     assert ledger.shown_pairs(users, np.array([1, 1, 0]), ts).tolist() == [1, 0, 0]
 
 
