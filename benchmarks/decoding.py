@@ -66,6 +66,7 @@ _SEARCH = (
     (beam, "legal_children"),
     (value_guided, "best_of_groups"),
 )
+_LOADS = (0.0, 0.25, 0.5, 0.75)
 _GROWTH, _ROUNDS = (10_000, 1_000_000, 10_000_000), 31
 
 
@@ -248,21 +249,24 @@ def measure_guidance() -> list[dict[str, Any]]:
     """Compare value-guided beams with plain ones of the same width and valuer.
 
     Returns:
-        One row per batch size; the ratio is guided / plain.
+        One row per batch size; ratios are guided / plain, and load / peak load.
     """
     shop, gpt2 = make_shop(100_000), make_gpt2(sum(SIZES), PROMPT + LEVELS)
     rows = []
     for batch in BATCHES:
         policy, valuer = GPT2Policy(gpt2, SIZES, FIRST_TOKEN), NetworkValuer(batch)
-        plain, guided, idle = (
+        plain, guided, *lighter = (
             Server(shop, policy, valuer, batch, config).answer
-            for config in (PLAIN, GUIDED, at_load(GUIDED, 0.0))
+            for config in (PLAIN, GUIDED, *(at_load(GUIDED, load) for load in _LOADS))
         )
         rows.append(
             {
                 "batch": batch,
                 "guided_by_plain": compare(plain, guided, threads=1, repeats=_ROUNDS)["ratio"],
-                "idle_by_peak_width": compare(guided, idle, threads=1, repeats=_ROUNDS)["ratio"],
+                "by_load": {
+                    load: compare(guided, one, threads=1, repeats=_ROUNDS)["ratio"]
+                    for load, one in zip(_LOADS, lighter, strict=True)
+                },
             }
         )
     return rows

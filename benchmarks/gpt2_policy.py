@@ -12,7 +12,7 @@ grid.
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,7 @@ from transformers import GPT2LMHeadModel
 from gpr_core.support.matmul import fast_float32_matmul
 
 _MANY_ROWS = 512
+_EPSILON = 1e-5
 # 2 u = 2 sqrt(2 / pi) (x + 0.044715 x^3)
 _GELU = torch.tensor(2 * (2 / math.pi) ** 0.5)
 _GELU_CUBE = 0.044715 * 2 * (2 / math.pi) ** 0.5
@@ -47,7 +48,7 @@ class CodePrefixes(NamedTuple):
     Attributes:
         row_N: [N] int64, request, ascending.
         seen: Per layer [B, 2 * H, X, E], keys and values of the prompt and of all codes so far.
-        sees_NX: [N, X] bool, keys that a prefix descends from.
+        bias_NX: [N, X] float, 0 for keys that a prefix descends from, -inf for others.
         hidden_ND: [N, D], last position.
         position: Tokens before the next code.
         level: Codes of the prefixes.
@@ -55,7 +56,7 @@ class CodePrefixes(NamedTuple):
 
     row_N: Tensor
     seen: list[Tensor]
-    sees_NX: Tensor
+    bias_NX: Tensor
     hidden_ND: Tensor
     position: int
     level: int
@@ -74,7 +75,10 @@ class GPT2Policy:
         self, model: GPT2LMHeadModel, codebook_sizes: Sequence[int], first_token: int
     ) -> None:
         self.head_weights_J = torch.ones(1)
-        self._model, self._blocks = model.transformer, model.transformer.h
+        body = model.transformer
+        self._token_VD, self._position_TD = body.wte.weight, body.wpe.weight
+        self._blocks = [_Block.of(block) for block in body.h]
+        self._final_norm = _Affine.of(body.ln_f)
         self._num_heads = model.config.n_head
         self._offsets = [
             first_token + sum(codebook_sizes[:level]) for level in range(len(codebook_sizes))
@@ -94,7 +98,7 @@ class GPT2Policy:
             Keys and values, and the last hidden state.
         """
         length = token_BT.shape[1]
-        x_BTD = self._model.wte(token_BT) + self._model.wpe.weight[:length]
+        x_BTD = F.embedding(token_BT, self._token_VD) + self._position_TD[:length]
         seen = []
         for block in self._blocks:
             query, own = self._project(block, x_BTD)
@@ -118,9 +122,9 @@ class GPT2Policy:
         Returns:
             Empty prefixes.
         """
-        sees_NX = torch.ones((len(rows_N), state.length), dtype=torch.bool)
+        bias_NX = torch.zeros((len(rows_N), state.length))
         hidden_ND = state.hidden_BD[rows_N]
-        return CodePrefixes(rows_N, state.seen, sees_NX, hidden_ND, state.length, 0)
+        return CodePrefixes(rows_N, state.seen, bias_NX, hidden_ND, state.length, 0)
 
     def extend(self, prefixes: CodePrefixes, parents_N: Tensor, codes_N: Tensor) -> CodePrefixes:
         """Choose the next code of prefixes.
@@ -135,12 +139,13 @@ class GPT2Policy:
         """
         row_N = prefixes.row_N.index_select(0, parents_N)
         grid = _grid(row_N, len(prefixes.seen[0]))
-        itself_NS = torch.arange(grid.slots) == grid.place_N[:, None]
-        sees_NX = torch.cat([prefixes.sees_NX.index_select(0, parents_N), itself_NS], dim=1)
+        others_NS = torch.full((len(row_N), grid.slots), float("-inf"))
+        itself_NS = others_NS.scatter_(1, grid.place_N[:, None], 0.0)
+        bias_NX = torch.cat([prefixes.bias_NX.index_select(0, parents_N), itself_NS], dim=1)
         # An empty cell sees everything, so that its softmax is not over an empty set.
-        bias_BSX = grid.spread(torch.zeros(sees_NX.shape).masked_fill_(~sees_NX, float("-inf")))
-        x_ND = self._model.wte.weight[codes_N + self._offsets[prefixes.level]]
-        x_ND = x_ND + self._model.wpe.weight[prefixes.position]
+        bias_BSX = grid.spread(bias_NX)
+        x_ND = self._token_VD.index_select(0, codes_N + self._offsets[prefixes.level])
+        x_ND = x_ND + self._position_TD[prefixes.position]
         seen = []
         for layer, block in enumerate(self._blocks):
             query, own = self._project(block, grid.spread(x_ND))
@@ -150,7 +155,7 @@ class GPT2Policy:
                 query, key, value, attn_mask=bias_BSX[:, None]
             )
             x_ND = self._finish(block, x_ND, grid.gather(attended.transpose(1, 2).flatten(2)))
-        return CodePrefixes(row_N, seen, sees_NX, x_ND, prefixes.position + 1, prefixes.level + 1)
+        return CodePrefixes(row_N, seen, bias_NX, x_ND, prefixes.position + 1, prefixes.level + 1)
 
     def child_logits(self, prefixes: CodePrefixes) -> Tensor:
         """Score the next codes.
@@ -161,22 +166,57 @@ class GPT2Policy:
         Returns:
             [N, V].
         """
-        return self._model.ln_f(prefixes.hidden_ND) @ self._logits[prefixes.level].T
+        return _norm(self._final_norm, prefixes.hidden_ND) @ self._logits[prefixes.level].T
 
-    def _project(self, block: torch.nn.Module, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
+    def _project(self, block: "_Block", x_BTD: Tensor) -> tuple[Tensor, Tensor]:
         """Queries [B, H, T, E], and keys and values [B, 2 * H, T, E]."""
-        parts = _linear(block.attn.c_attn, block.ln_1(x_BTD))
+        parts = _linear(block.project, _norm(block.norm_1, x_BTD))
         heads = parts.view(*x_BTD.shape[:2], 3 * self._num_heads, -1).transpose(1, 2)
         return heads[:, : self._num_heads], heads[:, self._num_heads :]
 
-    def _finish(self, block: torch.nn.Module, x: Tensor, attended: Tensor) -> Tensor:
+    def _finish(self, block: "_Block", x: Tensor, attended: Tensor) -> Tensor:
         """Merge heads and run the feed-forward network."""
-        x = x + _linear(block.attn.c_proj, attended)
-        inner = _linear(block.mlp.c_fc, block.ln_2(x))
-        return x + _linear(block.mlp.c_proj, _gelu(inner))
+        x = x + _linear(block.merge, attended)
+        inner = _linear(block.widen, _norm(block.norm_2, x))
+        return x + _linear(block.narrow, _gelu(inner))
 
 
-def _linear(layer: torch.nn.Module, x: Tensor) -> Tensor:
+class _Affine(NamedTuple):
+    """Parameters of a linear or a normalization layer."""
+
+    weight: Tensor
+    bias: Tensor
+
+    @classmethod
+    def of(cls, layer: Any) -> "_Affine":
+        """Take them out of a module."""
+        return cls(layer.weight, layer.bias)
+
+
+class _Block(NamedTuple):
+    """Parameters of a layer. Modules are looked up and called in a tenth of a request's time."""
+
+    norm_1: _Affine
+    project: _Affine
+    merge: _Affine
+    norm_2: _Affine
+    widen: _Affine
+    narrow: _Affine
+
+    @classmethod
+    def of(cls, block: Any) -> "_Block":
+        """Take them out of a module."""
+        attention, mlp = block.attn, block.mlp
+        layers = (block.ln_1, attention.c_attn, attention.c_proj, block.ln_2, mlp.c_fc, mlp.c_proj)
+        return cls(*map(_Affine.of, layers))
+
+
+def _norm(layer: _Affine, x: Tensor) -> Tensor:
+    """Normalize."""
+    return F.layer_norm(x, x.shape[-1:], layer.weight, layer.bias, _EPSILON)
+
+
+def _linear(layer: _Affine, x: Tensor) -> Tensor:
     """Multiply by a weight, stored [in, out], with the library that is faster for the size."""
     rows_ND = x.flatten(0, -2)
     with fast_float32_matmul() if len(rows_ND) >= _MANY_ROWS else nullcontext():
