@@ -229,7 +229,7 @@ def _micro() -> Params:
             optimizer=replace(
                 mtp.optimizer, checkpoint_every=often, learning_rate=3e-3, batch_windows=16
             ),
-            epochs=4,
+            epochs=2,
             min_head_divergence=0.0,
         ),
         vaft=replace(vaft, optimizer=replace(vaft.optimizer, checkpoint_every=often)),
