@@ -20,7 +20,9 @@ from torch import Tensor, nn
 
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.decoder_layer import DecoderStack, KeyValue, MemoryAccess, access_memory
+from gpr_core.models.grouping import group_rows
 from gpr_core.models.inputs import CodeEmbedding
+from gpr_core.models.path_attention import PathKey
 from gpr_core.models.token_aware import apply_by_kind
 
 
@@ -34,7 +36,7 @@ class DecoderStart(NamedTuple):
         visible_MT: [M, T] bool or float, memory tokens that each readout may read.
         shared: Per layer, keys and values of the thoughts and the refined token, one row per
             readout.
-        bos: Per layer, keys and values at bos, one row per readout and head, in (m, j) order.
+        bos: Per layer, keys and values at bos, [M * J, H, E] in (m, j) order.
         hidden_XD: [M * J, D] float, hidden states at bos; they predict level 1.
         lazy_XPD: [M * J, L - 1, D] float, states of the later levels behind the lazy layers; None
             without lazy layers.
@@ -45,7 +47,7 @@ class DecoderStart(NamedTuple):
     row_batch_M: Tensor
     visible_MT: Tensor
     shared: tuple[KeyValue, ...]
-    bos: tuple[KeyValue, ...]
+    bos: tuple[PathKey, ...]
     hidden_XD: Tensor
     lazy_XPD: Tensor | None
 
@@ -56,14 +58,17 @@ class Prefixes(NamedTuple):
     Attributes:
         row_N: [N] int64, readout of each.
         root_N: [N] int64, readout and head of each, readout * J + head.
-        past: Per layer, keys and values of all its positions.
+        code_NP: [N, P] int64, where code p of each stands among `past`, for p codes and one.
+        past: Per layer without lazy ones, keys and values of the last code of all prefixes of one
+            code, of two, and so on up to P.
         hidden_ND: [N, D] float, hidden states; they predict the next code.
         length: P, number of codes.
     """
 
     row_N: Tensor
     root_N: Tensor
-    past: tuple[KeyValue, ...]
+    code_NP: Tensor
+    past: tuple[tuple[PathKey, ...], ...]
     hidden_ND: Tensor
     length: int
 
@@ -135,7 +140,7 @@ class CodeDecoder(nn.Module):
             x_MPD, own = layer(x_MPD, mask_PS=mask_PP, past=None, memory=memory, access=access)
             memories.append(memory)
             shared.append(KeyValue(*(part[:, :, : len(self.slot_SD)] for part in own)))
-            bos.append(KeyValue(*(self._bos_rows(part) for part in own)))
+            bos.append(PathKey(*(self._bos_rows(part) for part in own)))
         start = DecoderStart(
             tuple(memories),
             len(memory_BTD),
@@ -162,16 +167,9 @@ class CodeDecoder(nn.Module):
             Empty prefixes.
         """
         root_N = rows_N * self.num_heads + heads_N
-        past = tuple(
-            KeyValue(
-                *(
-                    torch.cat([shared_M.index_select(0, rows_N), bos_X[root_N]], dim=2)
-                    for shared_M, bos_X in zip(shared, bos, strict=True)
-                )
-            )
-            for shared, bos in zip(start.shared, start.bos, strict=True)
-        )
-        return Prefixes(rows_N, root_N, past, start.hidden_XD.index_select(0, root_N), 0)
+        hidden_ND = start.hidden_XD.index_select(0, root_N)
+        nothing = tuple(() for _ in start.bos[self.num_lazy :])
+        return Prefixes(rows_N, root_N, rows_N.new_zeros((len(rows_N), 0)), nothing, hidden_ND, 0)
 
     def extend(
         self,
@@ -200,20 +198,26 @@ class CodeDecoder(nn.Module):
             x_ND = code_ND + self.level_PD[prefixes.length]
         else:
             x_ND = self._mix(start.lazy_XPD[root_N, prefixes.length], code_ND)
-        x_NPD = x_ND[:, None]
         access = self._access(start, row_N)
+        readouts = group_rows(row_N, len(start.row_batch_M))
+        code_NP = prefixes.code_NP.index_select(0, parents_N)
+        pasts = []
         # No later position looks at what the lazy layers would have made of a code.
-        pasts = list(prefixes.past[: self.num_lazy])
-        for idx, layer in enumerate(self.decoder.layers[self.num_lazy :], start=self.num_lazy):
-            past = KeyValue(*(part.index_select(0, parents_N) for part in prefixes.past[idx]))
-            everything = torch.ones(
-                1, past.key_NHSE.shape[2] + 1, dtype=torch.bool, device=x_NPD.device
+        for past, idx in zip(prefixes.past, range(self.num_lazy, len(start.bos)), strict=True):
+            chain = [start.bos[idx].select(root_N)]
+            chain += [own.select(code_NP[:, place]) for place, own in enumerate(past)]
+            x_ND, last = self.decoder.layers[idx].step(
+                x_ND,
+                shared=start.shared[idx],
+                chain=chain,
+                readouts=readouts,
+                memory=start.memory[idx],
+                access=access,
             )
-            x_NPD, seen = layer(
-                x_NPD, mask_PS=everything, past=past, memory=start.memory[idx], access=access
-            )
-            pasts.append(seen)
-        return Prefixes(row_N, root_N, tuple(pasts), x_NPD[:, 0], prefixes.length + 1)
+            pasts.append((*past, last))
+        itself_N1 = torch.arange(len(row_N), device=row_N.device)[:, None]
+        code_NP = torch.cat([code_NP, itself_N1], dim=1)
+        return Prefixes(row_N, root_N, code_NP, tuple(pasts), x_ND, prefixes.length + 1)
 
     def join(self, parts: list[Prefixes]) -> Prefixes:
         """Put prefixes of one length together.
@@ -225,14 +229,19 @@ class CodeDecoder(nn.Module):
             All of them, in order.
         """
         past = tuple(
-            KeyValue(*(torch.cat(pieces) for pieces in zip(*layer, strict=True)))
-            for layer in zip(*(part.past for part in parts), strict=True)
+            tuple(
+                PathKey(*map(torch.cat, zip(*pieces, strict=True)))
+                for pieces in zip(*layer, strict=True)
+            )
+            for layer in zip(*map(_compact, parts), strict=True)
         )
         row_N, root_N, hidden_ND = (
             torch.cat([getattr(part, name) for part in parts])
             for name in ("row_N", "root_N", "hidden_ND")
         )
-        return Prefixes(row_N, root_N, past, hidden_ND, parts[0].length)
+        code_NP = torch.arange(len(row_N), device=row_N.device)[:, None]
+        code_NP = code_NP.expand(-1, parts[0].length)
+        return Prefixes(row_N, root_N, code_NP, past, hidden_ND, parts[0].length)
 
     def hidden(
         self,
@@ -329,16 +338,18 @@ class CodeDecoder(nn.Module):
         roots = self._roots(start)
         access = self._access(start, roots.row_N)
         x_XPD = bos_MJD.flatten(0, 1)[:, None] + self.level_PD
-        levels, seen = len(self.level_PD), roots.past[0].key_NHSE.shape[2]
+        levels, seen = len(self.level_PD), len(self.slot_SD) + 1
         before_PS = torch.ones(levels, seen, dtype=torch.bool, device=x_XPD.device)
         mask_PS = torch.cat([before_PS, before_PS.new_ones(levels, levels).tril()], dim=1)
         for idx, layer in enumerate(self.decoder.layers[: self.num_lazy]):
+            past = KeyValue(
+                *(
+                    torch.cat([shared_M.index_select(0, roots.row_N), bos_X[:, :, None]], dim=2)
+                    for shared_M, bos_X in zip(start.shared[idx], start.bos[idx], strict=True)
+                )
+            )
             x_XPD, _ = layer(
-                x_XPD,
-                mask_PS=mask_PS,
-                past=roots.past[idx],
-                memory=start.memory[idx],
-                access=access,
+                x_XPD, mask_PS=mask_PS, past=past, memory=start.memory[idx], access=access
             )
         return x_XPD
 
@@ -366,5 +377,13 @@ class CodeDecoder(nn.Module):
         return visible_PP
 
     def _bos_rows(self, part_MHPE: Tensor) -> Tensor:
-        """Turn the bos positions of M readouts into [M * J, H, 1, E]."""
-        return part_MHPE[:, :, len(self.slot_SD) :].transpose(1, 2).flatten(0, 1)[:, :, None]
+        """Turn the bos positions of M readouts into [M * J, H, E]."""
+        return part_MHPE[:, :, len(self.slot_SD) :].transpose(1, 2).flatten(0, 1)
+
+
+def _compact(prefixes: Prefixes) -> tuple[tuple[PathKey, ...], ...]:
+    """Keep one row per prefix of what its codes left."""
+    return tuple(
+        tuple(own.select(prefixes.code_NP[:, place]) for place, own in enumerate(layer))
+        for layer in prefixes.past
+    )

@@ -7,6 +7,7 @@ Letters: B users, T memory tokens, D width, H attention heads, E head width, N f
 positions, S earlier positions, C rows of one user (padded).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from gpr_core.models.attention import attention, merge_heads, split_heads
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.feed_forward import Experts, FeedForward
+from gpr_core.models.grouping import Grouping, group_rows
+from gpr_core.models.path_attention import PathKey, attend_along_paths
 
 
 class KeyValue(NamedTuple):
@@ -30,17 +33,15 @@ class KeyValue(NamedTuple):
 
 
 class MemoryAccess(NamedTuple):
-    """Which row stands in which slot of its user, and what it may read.
+    """What each row may read of the memory of its user.
 
     Attributes:
-        slot_N: [N] int64, slot of each row in the flattened [B * C] grid.
-        row_Z: [B * C] int64, row in each slot; N where the slot is empty.
+        users: Rows by user.
         visible_BCT: [B, C, T], what the row may read, bool or float as in `attention`; everything
-            in empty slots.
+            in empty cells, so that their softmax is not over an empty set.
     """
 
-    slot_N: Tensor
-    row_Z: Tensor
+    users: Grouping
     visible_BCT: Tensor
 
 
@@ -56,22 +57,8 @@ def access_memory(row_batch_N: Tensor, visible_NT: Tensor, num_users: int) -> Me
     Returns:
         The arrangement; C is the largest number of rows of one user.
     """
-    num_rows = len(row_batch_N)
-    count_B = torch.bincount(row_batch_N, minlength=num_users)
-    slots = int(count_B.max())
-    order_N = torch.argsort(row_batch_N, stable=True)
-    sorted_batch_N = row_batch_N[order_N]
-    first_B = count_B.cumsum(0) - count_B
-    position_N = torch.arange(num_rows, device=order_N.device) - first_B[sorted_batch_N]
-    slot_N = torch.empty_like(order_N)
-    slot_N[order_N] = sorted_batch_N * slots + position_N
-    row_Z = torch.full((num_users * slots,), num_rows, device=order_N.device)
-    row_Z[slot_N] = torch.arange(num_rows, device=order_N.device)
-    # An empty slot reads everything, so that its softmax is not over an empty set.
-    everything_1T = torch.full_like(visible_NT[:1], visible_NT.dtype == torch.bool)
-    padded = torch.cat([visible_NT, everything_1T])
-    visible_BCT = padded.index_select(0, row_Z).view(num_users, slots, -1)
-    return MemoryAccess(slot_N, row_Z, visible_BCT)
+    users = group_rows(row_batch_N, num_users)
+    return MemoryAccess(users, users.spread(visible_NT, empty=visible_NT.dtype == torch.bool))
 
 
 class DecoderLayer(nn.Module):
@@ -152,17 +139,58 @@ class DecoderLayer(nn.Module):
         attended = merge_heads(attention(query, key, value, mask=mask_PS))
         seen = KeyValue(key, value)
         x_NPD = x_NPD + self.dropout(self.merge_self(attended))
+        return self._read_and_transform(x_NPD, memory, access), seen
+
+    def step(
+        self,
+        x_ND: Tensor,
+        *,
+        shared: KeyValue,
+        chain: Sequence[PathKey],
+        readouts: Grouping,
+        memory: KeyValue | None,
+        access: MemoryAccess,
+    ) -> tuple[Tensor, PathKey]:
+        """Apply the layer to the last position of each code path.
+
+        Args:
+            x_ND: [N, D] float.
+            shared: Keys and values of the positions that all paths of a readout see.
+            chain: Keys and values of the earlier own positions of each path.
+            readouts: Readout of each path.
+            memory: What `read_memory` returned.
+            access: Which user's memory each path reads, and how much of it.
+
+        Returns:
+            [N, D] float, what `forward` gives for the same positions, and the keys and values of
+            this one.
+        """
+        query, key, value = (
+            part_ND.view(len(x_ND), self.num_heads, -1)
+            for part_ND in self.project_self(self.norm_self(x_ND)).chunk(3, dim=-1)
+        )
+        own = PathKey(key, value)
+        attended = attend_along_paths(query, shared, (*chain, own), readouts).flatten(1)
+        x_ND = x_ND + self.dropout(self.merge_self(attended))
+        x_N1D = self._read_and_transform(x_ND[:, None], memory, access)
+        return x_N1D[:, 0], own
+
+    def _read_and_transform(
+        self, x_NPD: Tensor, memory: KeyValue | None, access: MemoryAccess
+    ) -> Tensor:
+        """Apply what follows the self-attention."""
         if memory is not None:
             x_NPD = x_NPD + self.dropout(self._cross_attend(x_NPD, memory, access))
-        return x_NPD + self.dropout(self.feed_forward(self.norm_feed_forward(x_NPD))), seen
+        transformed_NPD = self.feed_forward(self.norm_feed_forward(x_NPD))
+        out_NPD: Tensor = x_NPD + self.dropout(transformed_NPD)
+        return out_NPD
 
     def _cross_attend(self, x_NPD: Tensor, memory: KeyValue, access: MemoryAccess) -> Tensor:
         """Let every position of every row read the memory of its user."""
         users, slots, _ = access.visible_BCT.shape
         positions = x_NPD.shape[1]
         query_NX = self.project_query(self.norm_cross(x_NPD)).flatten(1)
-        padded = torch.cat([query_NX, query_NX.new_zeros(1, query_NX.shape[1])])
-        query_BQD = padded.index_select(0, access.row_Z).view(users, slots * positions, -1)
+        query_BQD = access.users.spread(query_NX).view(users, slots * positions, -1)
         mask_BQT = access.visible_BCT.repeat_interleave(positions, dim=1)
         attended = attention(
             split_heads(query_BQD, self.num_heads),
@@ -170,9 +198,8 @@ class DecoderLayer(nn.Module):
             memory.value_NHSE,
             mask=mask_BQT[:, None],
         )
-        grid_ZX = merge_heads(attended).reshape(users * slots, -1)
-        read_NPD = grid_ZX.index_select(0, access.slot_N).view_as(x_NPD)
-        merged: Tensor = self.merge_cross(read_NPD)
+        grid_BCX = merge_heads(attended).reshape(users, slots, -1)
+        merged: Tensor = self.merge_cross(access.users.gather(grid_BCX).view_as(x_NPD))
         return merged
 
 

@@ -1,6 +1,7 @@
 """Tests of the parallel prediction heads."""
 
 import dataclasses
+from functools import partial
 
 import torch
 
@@ -146,14 +147,15 @@ def test_lazy_layers_run_once_and_codes_enter_behind_them(monkeypatch):
     codes = CodeEmbedding(SIZES, SMALL.width)
     first, second = decoder.decoder.layers
     monkeypatch.setattr(first, "forward", None)
+    monkeypatch.setattr(first, "step", None)
     rows, heads = torch.tensor([0, 1]), torch.tensor([1, 0])
     codes_NP = torch.tensor([[3, 0], [1, 2]])
     found = decoder.hidden(start, rows, heads, codes_NP, codes)
     code_ND = codes.level(0)[codes_NP[:, 0]]
     lazy_ND = start.lazy_XPD[rows * HEADS + heads, 0]
     mixed_ND = decoder.mix_both(torch.cat([lazy_ND * decoder.mix_code(code_ND), code_ND], dim=1))
-    roots = decoder._roots(start)
-    past = KeyValue(*(part[rows * HEADS + heads] for part in roots.past[1]))
+    bos = [part[rows * HEADS + heads][:, :, None] for part in start.bos[1]]
+    past = KeyValue(*map(partial(torch.cat, dim=2), zip(start.shared[1], bos, strict=True)))
     expected_NPD, _ = second(
         mixed_ND[:, None],
         mask_PS=torch.ones(1, past.key_NHSE.shape[2] + 1, dtype=torch.bool),

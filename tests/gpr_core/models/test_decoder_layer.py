@@ -28,16 +28,16 @@ def run(layer, memory_BTD, x_NPD, row_batch_N, visible_NT):
     return out_NPD
 
 
-def test_rows_of_a_user_get_consecutive_slots():
+def test_empty_cells_of_a_user_read_everything():
     visible_NT = torch.tensor([[True, False], [True, True], [False, True], [True, False]])
     access = access_memory(torch.tensor([2, 0, 2, 0]), visible_NT, num_users=3)
-    assert access.slot_N.tolist() == [4, 0, 5, 1]
-    assert access.row_Z.tolist() == [1, 3, 4, 4, 0, 2]
     assert access.visible_BCT.int().tolist() == [
         [[1, 1], [1, 0]],
-        [[1, 1], [1, 1]],  # a user without rows: empty slots read everything
+        [[1, 1], [1, 1]],  # a user without rows
         [[1, 0], [0, 1]],
     ]
+    added = access_memory(torch.tensor([0, 0, 1]), torch.full((3, 2), -1.0), num_users=2)
+    assert added.visible_BCT[1].tolist() == [[-1.0, -1.0], [0.0, 0.0]]
 
 
 def test_rows_in_any_order_read_the_memory_of_their_own_user():

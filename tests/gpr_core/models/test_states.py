@@ -33,17 +33,18 @@ def test_extending_leaves_the_parents_as_they_are():
 def test_only_the_new_code_is_computed(monkeypatch):
     model, _, roots = make_prefixes()
     layer = type(model.ptd.generate.decoder.layers[0])
-    run, seen = layer.forward, []
+    run, seen = layer.step, []
 
-    def spy(self, x_NPD, **others):
-        seen.append(tuple(x_NPD.shape[:2]))
-        return run(self, x_NPD, **others)
+    def spy(self, x_ND, **others):
+        seen.append(len(x_ND))
+        return run(self, x_ND, **others)
 
-    monkeypatch.setattr(layer, "forward", spy)
+    monkeypatch.setattr(layer, "step", spy)
+    monkeypatch.setattr(layer, "forward", None)
     longer = model.extend(roots, torch.tensor([0, 1]), torch.tensor([1, 2]))
     model.extend(longer, torch.tensor([0, 1, 1]), torch.tensor([1, 0, 1]))
     num_layers = len(model.ptd.generate.decoder.layers)
-    assert seen == [(2, 1)] * num_layers + [(3, 1)] * num_layers
+    assert seen == [2] * num_layers + [3] * num_layers
 
 
 def test_joined_prefixes_go_on_as_they_would_alone():
