@@ -23,6 +23,7 @@ from gpr_core.generation.leaf_ads import predict_values
 from gpr_core.generation.post_filter import decode_then_filter
 from gpr_core.generation.protocols import Candidates, DecodeRequests, ItemProbabilities
 from gpr_core.generation.value_guided import decode
+from gpr_core.generation.variants import at_load, plain_beam
 from gpr_core.models.gpr import GPR
 from gpr_core.models.states import ReadoutState
 
@@ -30,6 +31,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Served = TypeVar("Served")
 
+LOADS = (0.0, 0.5)
 _BATCH = 64
 
 
@@ -221,7 +223,7 @@ class DayDecoders:
         """
         guided = setting.beam()
         widths = tuple(guided.width(level) for level in range(self._trie.num_levels))
-        plain = replace(guided, value_bonus=(0.0,), share_by_value=False)
+        plain = plain_beam(guided)
         found = {"value_guided": self._search(guided, widths)}
         asked = found["value_guided"].evaluated or Evaluated()
 
@@ -239,6 +241,17 @@ class DayDecoders:
             ("value_guided_shares_only", replace(guided, value_bonus=(0.0,))),
         ):
             found[name] = self._search(part, widths)
+        for load in LOADS:
+            lighter = at_load(guided, load)
+            wider = tuple(lighter.width(level) for level in range(len(widths)))
+            found[f"value_guided_at_load_{load:g}"] = self._search(lighter, wider)
+        same = -(-sum(widths[:-1]) // (len(widths) - 1))
+        found["value_guided_equal_widths"] = widen(
+            lambda tried: self._search(guided, tried),
+            (*[same] * (len(widths) - 1), widths[-1]),
+            "prefixes",
+            asked.prefixes,
+        )
         found["plain_trie"] = matched(plain)
         by_probability = replace(plain, order="retrieval")
         found["plain_trie_by_probability"] = matched(by_probability)

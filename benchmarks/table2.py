@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from benchmarks.pooled_users import mean_with_interval, pooled_bootstrap
 from benchmarks.record import write_result
 from benchmarks.study_days import SOURCES, StudyDay, make_days
 from benchmarks.study_training import run_missing
@@ -126,10 +127,7 @@ def summarize(
         for metric in _metrics()
     }
     counts = [len(users[seed]) for seed in seeds]
-    world_B = np.zeros(sum(counts), np.int64) if same_users else np.repeat(seeds, counts)
-    cluster = np.stack([world_B, np.concatenate([users[seed] for seed in seeds])])
-    _, cluster_B = np.unique(cluster, axis=1, return_inverse=True)
-    bootstrap = UserBootstrap(cluster_B, seed=0)
+    bootstrap = pooled_bootstrap(users, same_users=same_users)
     rows = {}
     for row, first in results[seeds[0]].items():
         rows[row] = {key: value for key, value in first.items() if not key.endswith("position")}
@@ -137,11 +135,11 @@ def summarize(
         for metric in _metrics():
             value_B = hits[row, metric]
             rows[row][metric] = {
-                **_interval(bootstrap, value_B),
+                **mean_with_interval(bootstrap, value_B),
                 "by_seed": [
                     float(np.nanmean(part)) for part in np.split(value_B, np.cumsum(counts)[:-1])
                 ],
-                "minus_hstu": _interval(bootstrap, value_B - hits[_BASE, metric]),
+                "minus_hstu": mean_with_interval(bootstrap, value_B - hits[_BASE, metric]),
             }
     return {
         "seeds": seeds,
@@ -191,17 +189,9 @@ def _hits(found: Found, metric: str, is_new_B: npt.NDArray[np.bool_]) -> Floats:
     return np.where(is_new_B, hit_B, np.nan) if name == "no_repeat_HR" else hit_B
 
 
-def _interval(bootstrap: UserBootstrap, value_B: Floats) -> dict[str, float]:
-    """Mean with its interval over users."""
-    found = bootstrap.interval(value_B)
-    if found is None:
-        raise AssertionError("no request counts")
-    return {"mean": found.value, "low": found.ci_low, "high": found.ci_high}
-
-
 def _claim(bootstrap: UserBootstrap, difference_B: Floats, allowed: float) -> dict[str, Any]:
     """Judge an order: the interval is above 0, or the mean is not below -allowed errors."""
-    found = _interval(bootstrap, difference_B)
+    found = mean_with_interval(bootstrap, difference_B)
     error = (found["high"] - found["low"]) / (2 * float(stats.norm.ppf(0.975)))
     holds = found["mean"] >= -allowed * error if allowed else found["low"] > 0
     return {**found, "holds": bool(holds)}

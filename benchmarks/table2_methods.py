@@ -62,7 +62,7 @@ def run_row(day: StudyDay, name: str, passes: int) -> dict[str, Measured]:
     """
     torch.set_num_threads(1)
     if name in FLOORS:
-        return {name: _measure(day.next_day, _top_lists(day.next_day, _floor(day, name)))}
+        return {name: _measure(day.next_day, floor_lists(day, name))}
     if name in ITEM_ID_ROWS:
         return {name: _item_id_row(day, name)}
     spec = table_rows(day.params.mtp_pretrain.model, day.codebook_sizes)[name]
@@ -144,12 +144,20 @@ def _item_id_row(day: StudyDay, name: str) -> Measured:
     }
 
 
-def _floor(day: StudyDay, name: str) -> Scorer:
-    """Fit a floor of the daily evaluation."""
+def floor_lists(day: StudyDay, name: str) -> RankedAds:
+    """Rank the eligible ads of every request by a floor of the daily evaluation.
+
+    Args:
+        day: Where it is fitted and judged.
+        name: One of `FLOORS`.
+
+    Returns:
+        Lists as long as the largest cut of the hit rates.
+    """
     next_day, config = day.next_day, day.params.evaluation
     popularity = fit_popularity(next_day, config, cutoff_ts=day.cutoff_ts)
     floors = fit_floors(next_day, config, cutoff_ts=day.cutoff_ts, popularity=popularity)
-    return floors[name]
+    return _top_lists(next_day, floors[name])
 
 
 def _score_by_history(ranker: Ranker, recent_BH: Ints) -> Scores:

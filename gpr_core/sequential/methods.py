@@ -56,9 +56,15 @@ _ENCODER_DECODER = ModelConfig(
     max_distance=50,
     dropout=0.2,
 )
-# A pass shows two targets of each user, where the other methods learn from all of them.
+# A pass shows two targets of each user, where the other methods learn from all of them; a look at
+# the validation item is a beam search, so that few are taken, at few users.
 _ENCODER_DECODER_TRAINING = TrainingConfig(
-    epochs=100, measure_every=5, validation_users=1500, batch_users=128, learning_rate=2e-3
+    epochs=100,
+    patience=30,
+    measure_every=5,
+    validation_users=3000,
+    batch_users=128,
+    learning_rate=2e-3,
 )
 _GPR_TRAINING = TrainingConfig(epochs=40, batch_users=256, learning_rate=2e-3)
 _GPR_FUTURE_WEIGHT = 0.5

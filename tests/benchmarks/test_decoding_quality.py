@@ -43,8 +43,8 @@ def test_rows_are_counted_where_they_are_asked_for():
     assert evaluated == Evaluated(prefixes=3, valued_prefixes=0, valued_ads=2)
     assert len(found.rank_M) == 2
     guided = BeamConfig(num_candidates=2, width_factors=(1.0,), exhaustive_factor=0)
-    # The four children of the root are valued, too, and all ads below the two prefixes.
-    assert generate(guided)[1] == Evaluated(prefixes=3, valued_prefixes=4, valued_ads=8)
+    # The two prefixes share a width by value, and all ads below them are valued.
+    assert generate(guided)[1] == Evaluated(prefixes=3, valued_prefixes=2, valued_ads=8)
 
 
 def test_rows_of_a_request_are_an_average():
@@ -105,6 +105,9 @@ def test_an_empty_place_is_worth_nothing():
 SETTING = "K=2 widths=1"
 METHODS = (
     "value_guided",
+    "value_guided_at_load_0",
+    "value_guided_at_load_0.5",
+    "value_guided_equal_widths",
     "plain_trie",
     "plain_trie_values_all_leaves",
     "plain_trie_pays_for_values",
