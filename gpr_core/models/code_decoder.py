@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.decoder_layer import DecoderStack, KeyValue, MemoryAccess, access_memory
-from gpr_core.models.grouping import group_rows
+from gpr_core.models.grouping import Grouping, group_rows
 from gpr_core.models.inputs import CodeEmbedding
 from gpr_core.models.path_attention import PathKey
 from gpr_core.models.token_aware import apply_by_kind
@@ -32,6 +32,7 @@ class DecoderStart(NamedTuple):
     Attributes:
         memory: Per layer, keys and values of the memory, one row per user; None without memory.
         num_users: B.
+        is_one_each: Whether readout m is the only one of user m, as it is when requests are served.
         row_batch_M: [M] int64, user of each readout.
         visible_MT: [M, T] bool or float, memory tokens that each readout may read.
         shared: Per layer, keys and values of the thoughts and the refined token, one row per
@@ -44,6 +45,7 @@ class DecoderStart(NamedTuple):
 
     memory: tuple[KeyValue | None, ...]
     num_users: int
+    is_one_each: bool
     row_batch_M: Tensor
     visible_MT: Tensor
     shared: tuple[KeyValue, ...]
@@ -144,6 +146,7 @@ class CodeDecoder(nn.Module):
         start = DecoderStart(
             tuple(memories),
             len(memory_BTD),
+            torch.equal(row_batch_M, torch.arange(len(memory_BTD), device=row_batch_M.device)),
             row_batch_M,
             visible_MT,
             tuple(shared),
@@ -198,8 +201,8 @@ class CodeDecoder(nn.Module):
             x_ND = code_ND + self.level_PD[prefixes.length]
         else:
             x_ND = self._mix(start.lazy_XPD[root_N, prefixes.length], code_ND)
-        access = self._access(start, row_N)
         readouts = group_rows(row_N, len(start.row_batch_M))
+        access = self._access(start, row_N, readouts)
         code_NP = prefixes.code_NP.index_select(0, parents_N)
         pasts = []
         # No later position looks at what the lazy layers would have made of a code.
@@ -336,7 +339,7 @@ class CodeDecoder(nn.Module):
     def _run_lazy_layers(self, start: DecoderStart, bos_MJD: Tensor) -> Tensor:
         """Run the first layers for the later levels, without any code: [M * J, L - 1, D]."""
         roots = self._roots(start)
-        access = self._access(start, roots.row_N)
+        access = self._access(start, roots.row_N, group_rows(roots.row_N, len(start.row_batch_M)))
         x_XPD = bos_MJD.flatten(0, 1)[:, None] + self.level_PD
         levels, seen = len(self.level_PD), len(self.slot_SD) + 1
         before_PS = torch.ones(levels, seen, dtype=torch.bool, device=x_XPD.device)
@@ -359,8 +362,10 @@ class CodeDecoder(nn.Module):
         mixed_ND: Tensor = self.mix_both(both_NX)
         return mixed_ND
 
-    def _access(self, start: DecoderStart, row_N: Tensor) -> MemoryAccess:
-        """Say what the memory of each readout is, once per row."""
+    def _access(self, start: DecoderStart, row_N: Tensor, readouts: Grouping) -> MemoryAccess:
+        """Say what the memory of each readout is, once per row, or once per user that has one."""
+        if start.is_one_each:
+            return MemoryAccess(readouts, start.visible_MT[:, None])
         return access_memory(
             start.row_batch_M.index_select(0, row_N),
             start.visible_MT.index_select(0, row_N),

@@ -38,7 +38,8 @@ class MemoryAccess(NamedTuple):
     Attributes:
         users: Rows by user.
         visible_BCT: [B, C, T], what the row may read, bool or float as in `attention`; everything
-            in empty cells, so that their softmax is not over an empty set.
+            in empty cells, so that their softmax is not over an empty set. [B, 1, T] where all
+            rows of a user may read the same.
     """
 
     users: Grouping
@@ -187,11 +188,12 @@ class DecoderLayer(nn.Module):
 
     def _cross_attend(self, x_NPD: Tensor, memory: KeyValue, access: MemoryAccess) -> Tensor:
         """Let every position of every row read the memory of its user."""
-        users, slots, _ = access.visible_BCT.shape
-        positions = x_NPD.shape[1]
+        users, slots, positions = access.users.groups, access.users.slots, x_NPD.shape[1]
         query_NX = self.project_query(self.norm_cross(x_NPD)).flatten(1)
         query_BQD = access.users.spread(query_NX).view(users, slots * positions, -1)
-        mask_BQT = access.visible_BCT.repeat_interleave(positions, dim=1)
+        mask_BQT = access.visible_BCT
+        if mask_BQT.shape[1] > 1:
+            mask_BQT = mask_BQT.repeat_interleave(positions, dim=1)
         attended = attention(
             split_heads(query_BQD, self.num_heads),
             memory.key_NHSE,

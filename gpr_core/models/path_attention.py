@@ -60,17 +60,19 @@ def attend_along_paths(
     """
     heads, positions = query_NHE.shape[1], shared_MHSE[0].shape[2]
     query_NHE = query_NHE * query_NHE.shape[-1] ** -0.5
-    scores = [(query_NHE * own.key_NHE).sum(-1, keepdim=True) for own in chain]
+    # Positions come first: a softmax over a short last dimension is many times slower.
+    score_XNH = torch.stack([(query_NHE * own.key_NHE).sum(-1) for own in chain])
     if positions:
         query_MHCE = split_heads(readouts.spread(query_NHE.flatten(1)), heads)
-        score_MHCS = query_MHCE @ shared_MHSE[0].transpose(-1, -2)
-        scores.append(readouts.gather(merge_heads(score_MHCS)).view(-1, heads, positions))
-    weight_NHX = torch.softmax(torch.cat(scores, dim=-1), dim=-1)
-    out_NHE = weight_NHX[..., :1] * chain[0].value_NHE
-    for place, own in enumerate(chain[1:], start=1):
-        out_NHE = torch.addcmul(out_NHE, weight_NHX[..., place : place + 1], own.value_NHE)
+        score_MCX = merge_heads(query_MHCE @ shared_MHSE[0].transpose(-1, -2))
+        score_NHS = readouts.gather(score_MCX).view(-1, heads, positions)
+        score_XNH = torch.cat([score_XNH, score_NHS.permute(2, 0, 1)])
+    weight_XNH = torch.softmax(score_XNH, dim=0)
+    out_NHE = weight_XNH[0, ..., None] * chain[0].value_NHE
+    for weight_NH, own in zip(weight_XNH[1:], chain[1:], strict=False):
+        out_NHE = torch.addcmul(out_NHE, weight_NH[..., None], own.value_NHE)
     if positions:
-        weight_NX = weight_NHX[..., len(chain) :].flatten(1)
+        weight_NX = weight_XNH[len(chain) :].permute(1, 2, 0).flatten(1)
         read_MHCE = split_heads(readouts.spread(weight_NX), heads) @ shared_MHSE[1]
         out_NHE = out_NHE + readouts.gather(merge_heads(read_MHCE)).view_as(out_NHE)
     return out_NHE

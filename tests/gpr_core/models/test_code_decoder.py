@@ -3,6 +3,7 @@
 import dataclasses
 from functools import partial
 
+import pytest
 import torch
 
 from gpr_core.models.code_decoder import CodeDecoder
@@ -192,3 +193,22 @@ def test_the_lazy_loss_is_the_cross_entropy_of_later_codes_of_real_targets():
     torch.testing.assert_close(loss, torch.stack(expected).mean())
     assert decoder.lazy_loss(start, paths_MJL, ok_MJ & False, codes) == 0
     assert decoder.lazy_loss(plain_start, paths_MJL, ok_MJ, codes) == 0
+
+
+@pytest.mark.parametrize("lazy_layers", [0, 1])
+def test_users_with_one_readout_each_read_as_if_rows_were_told_apart(lazy_layers):
+    _, condition, memory_BTD = make_inputs()
+    decoder = CodeDecoder(dataclasses.replace(SMALL, lazy_layers=lazy_layers), len(SIZES)).eval()
+    visible_MT = torch.tensor([[True, False, True], [False, True, True]])
+    one_each = decoder.start(condition, memory_BTD, torch.tensor([0, 1]), visible_MT)
+    assert one_each.is_one_each
+    # A third user without a readout: the rows are told apart.
+    more_BTD = torch.cat([memory_BTD, memory_BTD[:1]])
+    told_apart = decoder.start(condition, more_BTD, torch.tensor([0, 1]), visible_MT)
+    assert not told_apart.is_one_each
+    codes, codes_NP = CodeEmbedding(SIZES, SMALL.width), torch.tensor([[3, 0], [1, 2], [1, 2]])
+    rows, heads = torch.tensor([0, 1, 1]), torch.tensor([1, 0, 1])
+    found, expected = (
+        decoder.hidden(start, rows, heads, codes_NP, codes) for start in (one_each, told_apart)
+    )
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
