@@ -43,6 +43,7 @@ COMPARED = (
     ("hstu, 4 heads", "hstu, 1 head, 4 times the beams"),
     ("daily, 4 heads", "daily, 1 head"),
     ("daily, 4 heads", "daily, 1 head, 4 times the beams"),
+    ("daily, 4 heads", "hstu, 4 heads"),
 )
 
 Measured = Mapping[str, Sequence[float]]
@@ -56,7 +57,7 @@ def run_study(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
         seeds: One world each.
 
     Returns:
-        The table with intervals, and the orders that are asserted.
+        The table with intervals, and differences between rows.
     """
     days = make_days("world", folder, seeds)
     jobs = {
@@ -165,7 +166,7 @@ def summarize(
 
     Returns:
         Rows with intervals over users of all worlds; differences request by request, and whether
-        the lower end of their interval is above 0.
+        the first row is above the second: the lower end of the interval is above 0.
     """
     seeds, bootstrap = sorted(results), pooled_bootstrap(users)
     several_B = np.concatenate([several[seed] for seed in seeds])
@@ -191,8 +192,8 @@ def summarize(
             row: {metric: described(column(row, metric)) for metric in metrics}
             for row in results[seeds[0]]
         },
-        "asserted": {
-            f"{high} above {low}, {metric}": {**gap, "holds": gap["low"] > 0}
+        "differences": {
+            f"{high} above {low}, {metric}": {**gap, "is_above": gap["low"] > 0}
             for high, low in COMPARED
             for metric in metrics
             for gap in [described(column(high, metric) - column(low, metric))]
@@ -216,8 +217,8 @@ def show(result: Mapping[str, Any]) -> str:
         for name, row in result["rows"].items()
     ]
     lines += [
-        f"{claim['holds']!s:6} {text:84} {_text(claim, '+.3f')}"
-        for text, claim in result["asserted"].items()
+        f"{gap['is_above']!s:6} {text:84} {_text(gap, '+.3f')}"
+        for text, gap in result["differences"].items()
     ]
     return "\n".join(lines)
 

@@ -28,14 +28,14 @@ def test_coverage_of_several_interests_counts_only_users_with_several():
     assert study()["several_interests"] == 0.5
 
 
-def test_an_order_holds_only_if_its_interval_is_above_zero():
+def test_a_row_is_above_another_only_if_the_interval_is_above_zero():
     text = "daily, 4 heads above daily, 1 head, coverage@10"
-    assert study(more=0.25)["asserted"][text]["holds"]
-    assert study(more=0.25)["asserted"][text]["mean"] == pytest.approx(0.125)
-    assert not study()["asserted"][text]["holds"]
+    assert study(more=0.25)["differences"][text]["is_above"]
+    assert study(more=0.25)["differences"][text]["mean"] == pytest.approx(0.125)
+    assert not study()["differences"][text]["is_above"]
 
 
-def test_all_orders_and_rows_are_shown():
+def test_all_differences_and_rows_are_shown():
     lines = show(study()).splitlines()
     assert len(lines) == 1 + len(ROWS) + len(COMPARED) * 3 * len(KS)
     assert all(any(line.startswith(row) for line in lines) for row in ROWS)
