@@ -1,7 +1,8 @@
 """Attention of the last position of code paths to what comes before it on the path.
 
 All paths of a readout share their first positions, and longer ones their beginnings. Keys and
-values are kept once per readout and once per prefix; a path reads them where they are.
+values are kept once per readout and once per prefix. The shared positions, which are most of them,
+are never copied; of its own codes a path gathers one position each.
 
 Letters: M readouts, S shared positions, N flat rows (paths), H attention heads, E head width, C
 rows of one readout (padded), X positions that a path sees.
