@@ -11,7 +11,6 @@ grid.
 
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -213,15 +212,18 @@ class _Block(NamedTuple):
 
 def _norm(layer: _Affine, x: Tensor) -> Tensor:
     """Normalize."""
-    return F.layer_norm(x, x.shape[-1:], layer.weight, layer.bias, _EPSILON)
+    return torch.layer_norm(x, layer.bias.shape, layer.weight, layer.bias, _EPSILON)
 
 
 def _linear(layer: _Affine, x: Tensor) -> Tensor:
     """Multiply by a weight, stored [in, out], with the library that is faster for the size."""
-    rows_ND = x.flatten(0, -2)
-    with fast_float32_matmul() if len(rows_ND) >= _MANY_ROWS else nullcontext():
+    rows_ND = x if x.dim() == 2 else x.flatten(0, -2)
+    if len(rows_ND) < _MANY_ROWS:
         out = torch.addmm(layer.bias, rows_ND, layer.weight)
-    return out.view(*x.shape[:-1], -1)
+    else:
+        with fast_float32_matmul():
+            out = torch.addmm(layer.bias, rows_ND, layer.weight)
+    return out if x.dim() == 2 else out.view(*x.shape[:-1], -1)
 
 
 def _gelu(x: Tensor) -> Tensor:

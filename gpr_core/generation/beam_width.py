@@ -47,6 +47,8 @@ def allocate_width(
     if not value_M.size:
         return np.zeros_like(capacity_M)
     opens_M = np.append(True, group_M[1:] != group_M[:-1])
+    if opens_M.all():
+        return np.minimum(capacity_M, max(round(width * over_generation), 1))
     start_G = np.flatnonzero(opens_M)
     group_M = np.cumsum(opens_M) - 1
     scaled_M = value_M.astype(np.float64) / temperature

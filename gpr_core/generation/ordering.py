@@ -42,8 +42,8 @@ def best_of_groups(group_C: Ints, limit_G: Ints, *keys_C: Numbers) -> Ints:
     """Keep the best rows of every group.
 
     Sorting everything is what a decoder would spend most of its own time on. Rows that are clearly
-    not among the best of their group are therefore dropped before, by the first key; rows that tie
-    with the last of the best stay, so that the order of `rank_in_group` decides.
+    not among the best of their group are therefore dropped before, by the first key; where rows tie
+    with the last of the best, the order of `rank_in_group` decides.
 
     Args:
         group_C: [C] int64, group of each row, ascending.
@@ -63,6 +63,8 @@ def best_of_groups(group_C: Ints, limit_G: Ints, *keys_C: Numbers) -> Ints:
         return np.arange(group_C.size)
     kept = _likely_best(group_C, count_G, limit_G, keys_C[0])
     group = group_C[kept]
+    if (np.bincount(group, minlength=limit_G.size) <= limit_G).all():
+        return kept
     is_best = rank_in_group(group, *(key_C[kept] for key_C in keys_C)) < limit_G[group]
     return kept[is_best]
 

@@ -56,9 +56,6 @@ from gpr_core.generation.protocols import (
 )
 from gpr_core.support.errors import ShapeError
 
-# Children with a prefix value, for each that may survive.
-_VALUED_PER_PLACE = 2
-
 
 @torch.no_grad()
 def decode(  # noqa: PLR0913 - two of nine are options of the call
@@ -198,18 +195,17 @@ class _Search:
         if exhaustive:
             return _Choice(np.arange(logp_C.size), draw_C, np.zeros_like(logp_C), score_C, score_C)
         width, group_M = config.width(level), self._group(beams)
-        # Leaves whose ads are valued compete by what the list will be ordered by.
-        is_auction = values is not None and config.order == "auction"
-        allowed_M = None if is_auction else self._shares(beams, found, group_M, width)
         kept, value_C, cut_C = np.arange(logp_C.size), np.zeros_like(logp_C), score_C
+        if values is None and config.share_by_value:
+            # Values cost more than probabilities: a prefix's improbable children have none.
+            allowed_M = self._shares(beams, found, group_M, width)
+            kept = best_of_groups(found.beam_C, allowed_M, score_C)
         if config.bonus(level):
-            if values is None and allowed_M is not None:
-                # Prefix values cost more than probabilities: improbable children have none.
-                kept = best_of_groups(found.beam_C, allowed_M * _VALUED_PER_PLACE, logp_C)
             value_C[kept] = self._child_values(beams, found, kept, level, values)
-            cut_C = value_C if is_auction else score_C + config.bonus(level) * value_C
-        if allowed_M is not None:
-            kept = _best(kept, found.beam_C, allowed_M, (cut_C, logp_C))
+            cut_C = score_C + config.bonus(level) * value_C
+        if values is not None and config.order == "auction":
+            # Leaves whose ads are valued compete by what the list will be ordered by.
+            cut_C = value_C
         group_C, limit_G = group_M[found.beam_C], np.full(int(group_M[-1]) + 1, width)
         kept = _best(kept, group_C, limit_G, (cut_C, logp_C))
         if not config.bonus(level) and config.share_by_value:
@@ -239,10 +235,8 @@ class _Search:
             return beams.row_M
         return beams.row_M * self.num_heads + beams.head_M
 
-    def _shares(self, beams: Beams, found: Extensions, group_M: Ints, width: int) -> Ints | None:
-        """Say how many children of each beam may survive; None: all of them."""
-        if not self.config.share_by_value:
-            return None
+    def _shares(self, beams: Beams, found: Extensions, group_M: Ints, width: int) -> Ints:
+        """Say how many children of each beam may survive."""
         return allocate_width(
             beams.value_M,
             group_M,
@@ -268,13 +262,13 @@ class _Search:
             if values is None:
                 return np.zeros(beam_C.size)
             return standardized_leaf_values(values, self.valuer, self.trie, row_C, node_C)
+        code_CP = np.column_stack([beams.code_MP[beam_C], found.code_C[considered]])
+        if self.num_heads == 1:
+            return value_prefixes(self.valuer, self.state, row_C, code_CP)
         # Heads share prefixes and values do not depend on the head: each is computed once.
         entry_C = row_C * self.trie.num_nodes + node_C
         _, first_U, inverse_C = np.unique(entry_C, return_index=True, return_inverse=True)
-        code_UP = np.column_stack(
-            [beams.code_MP[beam_C[first_U]], found.code_C[considered[first_U]]]
-        )
-        value_U = value_prefixes(self.valuer, self.state, row_C[first_U], code_UP)
+        value_U = value_prefixes(self.valuer, self.state, row_C[first_U], code_CP[first_U])
         return value_U[inverse_C]
 
     def _ad_values(self, beams: Beams) -> AdValues:

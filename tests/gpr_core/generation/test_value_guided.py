@@ -216,13 +216,13 @@ def valued_prefixes(value_bonus):
 
 
 def test_only_children_that_may_still_get_a_place_are_valued():
-    """16 children, one place to share 2 times over: 2 * 2 of them by probability, and no more."""
-    assert valued_prefixes((0.3,)) == [2, 4]
+    """16 children, one place to share 2 times over: 2 of them by probability, and no more."""
+    assert valued_prefixes((0.3,)) == [2, 2]
 
 
 def test_where_values_do_not_decide_only_survivors_are_valued():
     """Their values share the width of the next level."""
-    assert valued_prefixes((0.0, 0.3)) == [1, 4]
+    assert valued_prefixes((0.0, 0.3)) == [1, 2]
     assert valued_prefixes((0.0,)) == [1, 1]
 
 
