@@ -133,7 +133,6 @@ class FrequencyCounter:
         key_P = user_idx_P * (self._times.size + 1) + time_idx_P
         order_P = np.argsort(key_P, kind="stable")
         self._key_P, self._rank_P = key_P[order_P], rank_P[order_P]
-        self._num_ads = trie.num_ads
 
     def shown_before(self, context: RequestContext) -> ShownCounts:
         """Count the impressions of each request's user on its day before its time.

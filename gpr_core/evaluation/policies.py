@@ -261,11 +261,13 @@ def _read(
     batch = policy.store.prefix_batch(key_B, policy.max_tokens)
     state = policy.model.read(type(batch)(*(column.to(policy.device) for column in batch)))
     eligible = EligibleAds.of_mask(day.eligible_BA[rows_B][:, to_reference_A])
+    # Both catalogs hold the same ads, so the ranks are a permutation, and this is its inverse.
+    to_own_A = np.argsort(to_reference_A)
     requests = DecodeRequests(
         request_key_B=key_B,
         ts_B=day.column("ts")[rows_B],
         eligible=eligible,
-        shown=day.shown.take(rows_B).translate(np.argsort(to_reference_A)),
+        shown=day.shown.take(rows_B).translate(to_own_A),
     )
     return requests, state
 
