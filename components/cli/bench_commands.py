@@ -38,7 +38,8 @@ def amazon(
         Path, typer.Option(help="File with `user item item ...` lines, or a folder with one.")
     ],
     json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write all numbers to this file.")
+        Path | None,
+        typer.Option("--json", help="Write all numbers to this file, method by method."),
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds, with commas between them.")] = "0",
     methods: Annotated[
@@ -57,17 +58,18 @@ def amazon(
     sequences = read_sequences(path)
     items = attributes_beside(path)
     known = read_attributes(items, sequences) if items else no_attributes(sequences)
-    rows = run_study(
+    origin = {"command": shlex.join(["gpr", *sys.argv[1:]]), "machine": describe_machine()}
+    rows: list[Row] = []
+    # Methods take up to an hour each: what is finished is kept even if the rest is cut off.
+    for rows in run_study(
         Problem(sequences, known),
         _numbers(seeds),
         chosen,
         processes=processes or len(os.sched_getaffinity(0)),
-    )
+    ):
+        if json_path is not None:
+            write_json(json_path, origin | _record(sequences, rows))
     Console(width=max(Console().width, 140)).print(_table(sequences, rows))
-    if json_path is not None:
-        command = shlex.join(["gpr", *sys.argv[1:]])
-        origin = {"command": command, "machine": describe_machine()}
-        write_json(json_path, origin | _record(sequences, rows))
 
 
 def _sequence_file(path: Path) -> Path:

@@ -72,10 +72,12 @@ def best_of_groups(group_C: Ints, limit_G: Ints, *keys_C: Numbers) -> Ints:
 def _likely_best(group_C: Ints, count_G: Ints, limit_G: Ints, key_C: Numbers) -> Ints:
     """Find the rows that are not below the last of the best of their group; a few too many."""
     longest = int(count_G.max())
-    start_G = np.cumsum(count_G) - count_G
-    cell_C = np.arange(group_C.size) + (np.arange(count_G.size) * longest - start_G)[group_C]
-    grid = np.full(count_G.size * longest, -np.inf, dtype=key_C.dtype)
-    grid[cell_C] = key_C
+    grid = key_C
+    if count_G.size * longest > group_C.size:
+        start_G = np.cumsum(count_G) - count_G
+        cell_C = np.arange(group_C.size) + (np.arange(count_G.size) * longest - start_G)[group_C]
+        grid = np.full(count_G.size * longest, -np.inf, dtype=key_C.dtype)
+        grid[cell_C] = key_C
     most = min(int(limit_G.max()), longest)
     top_GX = torch.from_numpy(grid.reshape(-1, longest)).topk(most, dim=1).values.numpy()
     last_G = np.minimum(limit_G, most) - 1

@@ -4,8 +4,8 @@ Letters: B users that are evaluated, S seeds.
 """
 
 import time
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import NamedTuple, cast
@@ -62,10 +62,11 @@ class Row:
 
 def run_study(
     problem: Problem, seeds: Sequence[int], methods: Sequence[str], *, processes: int
-) -> list[Row]:
+) -> Iterator[list[Row]]:
     """Train and evaluate.
 
-    Each method runs in one thread, so its result does not depend on `processes`.
+    Each method runs in one thread, so its result does not depend on `processes`. The methods that
+    were named last start first: those of `TRAINED` take the longest there.
 
     Args:
         problem: The data set and what is known of its items.
@@ -73,18 +74,26 @@ def run_study(
         methods: Names of trained methods, from `TRAINED`.
         processes: How many are trained at the same time, >= 1.
 
-    Returns:
-        Floors, then the rows of the methods in the order asked for.
+    Yields:
+        The rows that are finished, first the floors, then again whenever a method is: floors, then
+        methods in the order asked for, with the seeds that are done.
     """
-    outcomes = [one for name in FLOORS for one in run_method(problem, name, 0)]
+    bootstrap = UserBootstrap(np.arange(len(problem.sequences.test.target_B)), seed=0)
+    floors = [one for name in FLOORS for one in run_method(problem, name, 0)]
+    yield _rows(floors, bootstrap)
     jobs = [(name, seed) for name in methods for seed in seeds]
     # Forked children would inherit the thread pools of torch in an unknown state.
     with ProcessPoolExecutor(
         processes, mp_context=get_context("spawn"), initializer=show_our_logs
     ) as pool:
-        running = [pool.submit(run_method, problem, name, seed) for name, seed in jobs]
-        outcomes += [one for job in running for one in job.result()]
-    bootstrap = UserBootstrap(np.arange(len(problem.sequences.test.target_B)), seed=0)
+        running = {job: pool.submit(run_method, problem, *job) for job in reversed(jobs)}
+        for _ in as_completed(running.values()):
+            done = [running[job] for job in jobs if running[job].done()]
+            yield _rows([*floors, *(one for job in done for one in job.result())], bootstrap)
+
+
+def _rows(outcomes: list[Outcome], bootstrap: UserBootstrap) -> list[Row]:
+    """Put the seeds of each row together."""
     names = dict.fromkeys(outcome.row for outcome in outcomes)
     return [summarize([one for one in outcomes if one.row == name], bootstrap) for name in names]
 

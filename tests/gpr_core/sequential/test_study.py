@@ -33,9 +33,21 @@ def test_a_row_averages_over_seeds():
 
 
 def test_floors_come_first_and_are_run_once():
-    rows = run_study(PROBLEM, [0, 1], [], processes=1)
+    (rows,) = run_study(PROBLEM, [0, 1], [], processes=1)
     assert [row.name for row in rows] == list(methods.FLOORS)
     transitions = rows[2]
     assert len(transitions.outcomes) == 1
     # Who walks up one by one is predicted by whoever walked there before.
     assert transitions.metrics["recall@5"].value == 1.0
+
+
+def test_rows_that_are_finished_are_given_before_the_others():
+    """A process that trains does not see the small sizes of this file; one pass is soon over."""
+    found = list(run_study(PROBLEM, [0], ["HSTU", "SASRec, softmax"], processes=1))
+    floors = list(methods.FLOORS)
+    assert [[row.name for row in rows] for rows in found] == [
+        floors,
+        [*floors, "SASRec, softmax"],
+        [*floors, "HSTU", "SASRec, softmax"],
+    ]
+    assert found[1][-1].by_seed == found[2][-1].by_seed
