@@ -75,8 +75,8 @@ def run_study(
         processes: How many are trained at the same time, >= 1.
 
     Yields:
-        The rows that are finished, first the floors, then again whenever a method is: floors, then
-        methods in the order asked for, with the seeds that are done.
+        list[Row]: The rows that are finished, first the floors, then again whenever a method is:
+        floors, then methods in the order asked for, with the seeds that are done.
     """
     bootstrap = UserBootstrap(np.arange(len(problem.sequences.test.target_B)), seed=0)
     floors = [one for name in FLOORS for one in run_method(problem, name, 0)]
