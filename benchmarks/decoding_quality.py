@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.decoding_methods import DayDecoders, Listed, Scored, Setting
-from benchmarks.pooled_users import ends, mean_with_interval, pooled_bootstrap
+from benchmarks.pooled_users import ends, mean_with_interval, means_by_seed, pooled_bootstrap
 from benchmarks.record import write_result
 from benchmarks.study_days import StudyDay, make_days
 from gpr_core.evaluation.intervals import UserBootstrap
@@ -245,7 +245,7 @@ class _Table:
 
     def _mean(self, value_B: Floats) -> dict[str, Any]:
         """Mean with its interval, and by world."""
-        by_seed = [float(part.mean()) for part in np.split(value_B, np.cumsum(self._counts)[:-1])]
+        by_seed = means_by_seed(value_B, self._counts)
         return {**mean_with_interval(self._bootstrap, value_B), "by_seed": by_seed}
 
     def _share_of_exact(self, setting: str, method: str, metric: str) -> dict[str, float]:

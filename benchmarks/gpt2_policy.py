@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import GPT2LMHeadModel
 
+from gpr_core.models.grouping import group_rows
 from gpr_core.support.matmul import fast_float32_matmul
 
 _MANY_ROWS = 512
@@ -137,9 +138,10 @@ class GPT2Policy:
             N prefixes that are one code longer.
         """
         row_N = prefixes.row_N.index_select(0, parents_N)
-        grid = _grid(row_N, len(prefixes.seen[0]))
+        grid = group_rows(row_N, len(prefixes.seen[0]))
+        cell_N = torch.arange(len(row_N)) if grid.cell_N is None else grid.cell_N
         others_NS = torch.full((len(row_N), grid.slots), float("-inf"))
-        itself_NS = others_NS.scatter_(1, grid.place_N[:, None], 0.0)
+        itself_NS = others_NS.scatter_(1, (cell_N % grid.slots)[:, None], 0.0)
         bias_NX = torch.cat([prefixes.bias_NX.index_select(0, parents_N), itself_NS], dim=1)
         # An empty cell sees everything, so that its softmax is not over an empty set.
         bias_BSX = grid.spread(bias_NX)
@@ -229,40 +231,3 @@ def _linear(layer: _Affine, x: Tensor) -> Tensor:
 def _gelu(x: Tensor) -> Tensor:
     """GELU in its tanh form, x (1 + tanh u) / 2 = x sigmoid(2 u), in half of torch's time."""
     return torch.addcmul(_GELU, x, x, value=_GELU_CUBE).mul_(x).sigmoid_().mul_(x)
-
-
-class _Grid(NamedTuple):
-    """Prefixes of each request side by side.
-
-    Attributes:
-        requests: B.
-        slots: S.
-        place_N: [N] int64, place of each prefix in its request.
-        cell_N: [N] int64, place in the flattened grid; None if there is no empty cell.
-    """
-
-    requests: int
-    slots: int
-    place_N: Tensor
-    cell_N: Tensor | None
-
-    def spread(self, part_NX: Tensor) -> Tensor:
-        """Put rows into the grid, [B, S, X], zeros in empty cells."""
-        if self.cell_N is not None:
-            spread_ZX = part_NX.new_zeros((self.requests * self.slots, part_NX.shape[1]))
-            part_NX = spread_ZX.index_copy_(0, self.cell_N, part_NX)
-        return part_NX.view(self.requests, self.slots, -1)
-
-    def gather(self, part_BSX: Tensor) -> Tensor:
-        """Take rows out of the grid, [N, X]."""
-        part_ZX = part_BSX.flatten(0, 1)
-        return part_ZX if self.cell_N is None else part_ZX.index_select(0, self.cell_N)
-
-
-def _grid(row_N: Tensor, requests: int) -> _Grid:
-    """Arrange prefixes by request."""
-    count_B = torch.bincount(row_N, minlength=requests)
-    slots = int(count_B.max())
-    place_N = torch.arange(len(row_N)) - (count_B.cumsum(0) - count_B)[row_N]
-    is_full = slots * requests == len(row_N)
-    return _Grid(requests, slots, place_N, None if is_full else row_N * slots + place_N)

@@ -19,19 +19,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.pooled_users import mean_with_interval, pooled_bootstrap
+from benchmarks.pooled_users import mean_with_interval, means_by_seed, pooled_bootstrap
 from benchmarks.record import write_result
-from benchmarks.study_days import StudyDay, make_days
+from benchmarks.study_days import StudyDay, latest_day, make_days
 from benchmarks.study_training import run_missing, train_model
 from benchmarks.table2_methods import floor_lists
 from benchmarks.table2_rows import table_rows
 from gpr_core.evaluation.interests import covered_interests
-from gpr_core.evaluation.policies import JudgedPolicy, hit_rate_beam, rank_ads
+from gpr_core.evaluation.policies import hit_rate_beam, rank_ads
 from gpr_core.evaluation.ranked_ads import RankedAds, top_ads
 from gpr_core.evaluation.retrieval import ad_positions
 from gpr_core.generation.config import BeamConfig
 from gpr_core.support.files import read_json
-from gpr_core.world.oracle import Oracle
 
 SEEDS, PASSES, KS = (0, 1, 2), 2, (4, 10, 40)
 _HEADS = 4
@@ -75,7 +74,7 @@ def run_study(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
     for (seed, _), (path, _) in jobs.items():
         results[seed] |= read_json(path)
     users = {day.seed: day.next_day.column("user_key") for day in days}
-    several = {day.seed: np.array([len(one) > 1 for one in _interests(day)]) for day in days}
+    several = {day.seed: np.array([len(one) > 1 for one in day.interests]) for day in days}
     return summarize(results, users, several)
 
 
@@ -90,7 +89,7 @@ def run_row(home: Path, seed: int, name: str) -> dict[str, dict[str, list[float]
     Returns:
         Row of the table -> metric -> [B] values of the requests.
     """
-    day = StudyDay(home, seed)
+    day = latest_day(home, seed)
     if name in _FLOORS:
         found = {name: _measure(day, floor_lists(day, name))}
         if name == _FLOORS[0]:
@@ -112,17 +111,10 @@ def _model_rows(day: StudyDay, kind: str, heads: int) -> dict[str, dict[str, lis
     config = spec.config(day.params.mtp_pretrain, PASSES)
     label = f"{kind}, {heads} head" + "s" * (heads > 1)
     model = train_model(day, config, study="interests", label=label).model
-    next_day = day.next_day
-    policy = JudgedPolicy(
-        model=model,
-        catalog=next_day.catalog,
-        store=next_day.store,
-        max_tokens=config.sequence.max_tokens,
-        device="cpu",
-    )
+    policy = day.policy(model, config.sequence.max_tokens)
 
     def listed(beam: BeamConfig) -> dict[str, list[float]]:
-        return _measure(day, rank_ads(policy, next_day, beam, batch_requests=_BATCH))
+        return _measure(day, rank_ads(policy, day.next_day, beam, batch_requests=_BATCH))
 
     beam = hit_rate_beam(day.params.evaluation)
     found = {label: listed(beam)}
@@ -134,22 +126,16 @@ def _model_rows(day: StudyDay, kind: str, heads: int) -> dict[str, dict[str, lis
 
 def _measure(day: StudyDay, lists: RankedAds, *, whole: bool = False) -> dict[str, list[float]]:
     """Measure lists cut to several lengths; `whole` does not cut them."""
-    category_A, interests = day.next_day.catalog.catalog.ads.cat_l1_A, _interests(day)
+    category_A = day.next_day.catalog.catalog.ads.cat_l1_A
     category_BK = np.where(lists.is_ad(), category_A[lists.rank_BK], -1)
     position_B = ad_positions(lists, day.next_day.truth_B)
     columns = {}
     for k in KS:
         cut = category_BK.shape[1] if whole else k
         hit_B = (position_B > 0) & (position_B <= cut)
-        columns[f"coverage@{k}"] = covered_interests(category_BK[:, :cut], interests).tolist()
+        columns[f"coverage@{k}"] = covered_interests(category_BK[:, :cut], day.interests).tolist()
         columns[f"HR@{k}"] = hit_B.astype(np.float64).tolist()
     return columns
-
-
-def _interests(day: StudyDay) -> list[frozenset[int]]:
-    """Ask the truth what the users of the next day are interested in."""
-    request_key_B = day.next_day.column("request_key").astype(np.uint64)
-    return Oracle(day.oracle).live_threads(request_key_B)
 
 
 def summarize(
@@ -178,8 +164,7 @@ def summarize(
         return np.where(several_B, value_B, np.nan) if only else value_B
 
     def described(value_B: npt.NDArray[np.float64]) -> dict[str, Any]:
-        parts = np.split(value_B, np.cumsum(counts)[:-1])
-        by_seed = [float(np.nanmean(part)) for part in parts]
+        by_seed = means_by_seed(value_B, counts)
         return {**mean_with_interval(bootstrap, value_B), "by_seed": by_seed}
 
     metrics = [f"{name}@{k}" for name in ("coverage", "HR") for k in KS]

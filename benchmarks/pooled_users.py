@@ -1,6 +1,6 @@
 """Intervals over the users of several seeds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,19 @@ def mean_with_interval(
         AssertionError: If no request counts.
     """
     return ends(bootstrap.interval(value_B))
+
+
+def means_by_seed(value_B: npt.NDArray[np.float64], counts: Sequence[int]) -> list[float]:
+    """Average over the requests of each seed.
+
+    Args:
+        value_B: [B] float64, one seed after the other; NaN where a request does not count.
+        counts: Requests of each seed.
+
+    Returns:
+        One mean per seed.
+    """
+    return [float(np.nanmean(part)) for part in np.split(value_B, np.cumsum(counts)[:-1])]
 
 
 def ends(found: Interval | None) -> dict[str, float]:

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from components.runners.workspace import workspace_of
@@ -21,6 +22,7 @@ from gpr_core.data.engine import Engine
 from gpr_core.data.lake import Lake
 from gpr_core.evaluation.catalogs import encode_catalog
 from gpr_core.evaluation.next_day import NextDay, prepare_next_day
+from gpr_core.evaluation.policies import JudgedPolicy
 from gpr_core.features.corpus import (
     CuratedDays,
     corpus_config,
@@ -31,6 +33,7 @@ from gpr_core.knowledge.cache import ThoughtCache
 from gpr_core.knowledge.production import make_thoughts, wanted_thoughts
 from gpr_core.knowledge.template import TemplateProvider
 from gpr_core.knowledge.views import History
+from gpr_core.models.gpr import GPR
 from gpr_core.params import Params, load_params_file, preset, render_difference
 from gpr_core.support.files import write_text
 from gpr_core.support.progress import Progress
@@ -38,6 +41,7 @@ from gpr_core.training.config import SequenceConfig
 from gpr_core.training.examples import Examples, build_examples
 from gpr_core.training.inputs import SupervisedInputs, load_inputs
 from gpr_core.world.generate import fill_world
+from gpr_core.world.oracle import Oracle
 
 SOURCES = ("world", "movielens")
 
@@ -102,6 +106,27 @@ class StudyDay:
             thoughts=self._thoughts,
         )
 
+    @cached_property
+    def interests(self) -> list[frozenset[int]]:
+        """What the user of each request of the next day is truly interested in; worlds only."""
+        request_key_B = self.next_day.column("request_key").astype(np.uint64)
+        return Oracle(self.oracle).live_threads(request_key_B)
+
+    def policy(self, model: GPR, max_tokens: int) -> JudgedPolicy:
+        """Let a model that was trained on this day be judged on the next.
+
+        Args:
+            model: In evaluation mode.
+            max_tokens: Longest sequence it was trained with.
+
+        Returns:
+            The policy.
+        """
+        day = self.next_day
+        return JudgedPolicy(
+            model=model, catalog=day.catalog, store=day.store, max_tokens=max_tokens, device="cpu"
+        )
+
     def checkpoint(self, step: str) -> Path:
         """Name the model that a step of the day trained.
 
@@ -161,6 +186,20 @@ class StudyDay:
     def _artifact(self, name: str) -> Path:
         """Folder of an artifact."""
         return self._workspace / "artifacts" / name
+
+
+@lru_cache(maxsize=1)
+def latest_day(home: Path, seed: int) -> StudyDay:
+    """Keep the day of the last job in memory: a worker gets those of one day in a row.
+
+    Args:
+        home: Folder of lake and run.
+        seed: Seed of the models.
+
+    Returns:
+        The day.
+    """
+    return StudyDay(home, seed)
 
 
 def make_days(source: str, folder: Path, seeds: Sequence[int]) -> list[StudyDay]:

@@ -11,7 +11,7 @@ training differs.
 
 import sys
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from benchmarks.pooled_users import mean_with_interval, pooled_bootstrap
+from benchmarks.pooled_users import mean_with_interval, means_by_seed, pooled_bootstrap
 from benchmarks.record import write_result
-from benchmarks.study_days import SOURCES, StudyDay, make_days
+from benchmarks.study_days import SOURCES, StudyDay, latest_day, make_days
 from benchmarks.study_training import run_missing
 from benchmarks.table2_methods import HIT_RATE_KS, run_row
 from benchmarks.table2_rows import DECODING_ROW, FLOORS, ITEM_ID_ROWS, table_rows
@@ -136,9 +136,7 @@ def summarize(
             value_B = hits[row, metric]
             rows[row][metric] = {
                 **mean_with_interval(bootstrap, value_B),
-                "by_seed": [
-                    float(np.nanmean(part)) for part in np.split(value_B, np.cumsum(counts)[:-1])
-                ],
+                "by_seed": means_by_seed(value_B, counts),
                 "minus_hstu": mean_with_interval(bootstrap, value_B - hits[_BASE, metric]),
             }
     return {
@@ -160,15 +158,9 @@ def summarize(
     }
 
 
-@lru_cache(maxsize=1)
-def _day(home: Path, seed: int) -> StudyDay:
-    """Keep the day of the last job in memory: a worker gets those of one day in a row."""
-    return StudyDay(home, seed)
-
-
 def _row(home: Path, seed: int, name: str, passes: int) -> dict[str, Any]:
     """Train and judge one row in a process of its own."""
-    return run_row(_day(home, seed), name, passes)
+    return run_row(latest_day(home, seed), name, passes)
 
 
 def _result(folder: Path, source: str, day: StudyDay, name: str) -> Path:

@@ -25,7 +25,7 @@ from benchmarks.table2_rows import (
 from gpr_core.data.tables import TokenKind
 from gpr_core.evaluation.floors import Scorer, fit_floors, fit_popularity
 from gpr_core.evaluation.next_day import NextDay, illegal_by_rules
-from gpr_core.evaluation.policies import JudgedPolicy, hit_rate_beam, rank_ads
+from gpr_core.evaluation.policies import hit_rate_beam, rank_ads
 from gpr_core.evaluation.ranked_ads import NO_AD, RankedAds, check_distinct, top_ads
 from gpr_core.evaluation.retrieval import ad_positions, path_positions
 from gpr_core.generation.config import BeamConfig
@@ -74,13 +74,7 @@ def _model_rows(day: StudyDay, name: str, spec: RowSpec, passes: int) -> dict[st
     config = spec.config(day.params.mtp_pretrain, passes)
     model, examples, curve, seconds = train_model(day, config, study="table2", label=name)
     next_day = day.next_day
-    policy = JudgedPolicy(
-        model=model,
-        catalog=next_day.catalog,
-        store=next_day.store,
-        max_tokens=config.sequence.max_tokens,
-        device="cpu",
-    )
+    policy = day.policy(model, config.sequence.max_tokens)
     beam = hit_rate_beam(day.params.evaluation)
     source = BatchSource(
         examples, config.sequence, config.optimizer, seed=day.seed, stage=STAGE, epochs=1
