@@ -19,6 +19,7 @@ from torch import Tensor
 from gpr_core.catalog.eligible_ads import EligibleAds
 from gpr_core.catalog.trie import Trie
 from gpr_core.support.errors import ShapeError
+from gpr_core.support.ranges import expand_ranges
 from gpr_core.support.shapes import check_shape
 
 Ints = npt.NDArray[np.int64]
@@ -67,10 +68,8 @@ def legal_children(trie: Trie, eligible: EligibleAds, rows_M: Ints, nodes_M: Int
     start_M = child_ptr[nodes_M].astype(np.int64)
     # A child ends where its neighbor begins: k children have k + 1 boundaries.
     bound_M = child_ptr[nodes_M + 1] - start_M + 1
-    row_X = np.repeat(np.arange(bound_M.size), bound_M)
-    end_M = np.cumsum(bound_M)
-    node_X = np.arange(row_X.size) + (start_M - end_M + bound_M)[row_X]
-    rank_X, last_M = first_rank[node_X], end_M - 1
+    row_X, node_X = expand_ranges(start_M, start_M + bound_M)
+    rank_X, last_M = first_rank[node_X], np.cumsum(bound_M) - 1
     # Rank 0 belongs to the first node of a level: the node before it closes the level above.
     rank_X[last_M] = np.where(rank_X[last_M] == 0, trie.num_ads, rank_X[last_M])
     before_X = eligible.count_before(rows_M[row_X], rank_X)

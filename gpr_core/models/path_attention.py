@@ -70,7 +70,7 @@ def attend_along_paths(
         score_XNH = torch.cat([score_XNH, score_NHS.permute(2, 0, 1)])
     weight_XNH = torch.softmax(score_XNH, dim=0)
     out_NHE = weight_XNH[0, ..., None] * chain[0].value_NHE
-    for weight_NH, own in zip(weight_XNH[1:], chain[1:], strict=False):
+    for weight_NH, own in zip(weight_XNH[1 : len(chain)], chain[1:], strict=True):
         out_NHE = torch.addcmul(out_NHE, weight_NH[..., None], own.value_NHE)
     if positions:
         weight_NX = weight_XNH[len(chain) :].permute(1, 2, 0).flatten(1)

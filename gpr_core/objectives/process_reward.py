@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gpr_core.support.errors import LegalityError, ShapeError
+from gpr_core.support.ranges import expand_ranges
 
 _I64 = npt.NDArray[np.int64]
 
@@ -75,10 +76,7 @@ def count_successes(successes: Successes, user_key: _I64, ts: _I64, num_nodes: i
     """
     first = np.searchsorted(successes.user_key, user_key, side="left")
     last = np.searchsorted(successes.user_key, user_key, side="right")
-    length = last - first
-    row = np.repeat(np.arange(len(user_key)), length)
-    within = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
-    event = np.repeat(first, length) + within
+    row, event = expand_ranges(first, last)
     known = successes.ingest_ts[event] < ts[row]
     row, event = row[known], event[known]
     node = np.concatenate(

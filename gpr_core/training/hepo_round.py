@@ -21,6 +21,7 @@ from gpr_core.simulation.as_of_counts import Ints
 from gpr_core.simulation.rollout import Simulator
 from gpr_core.support.errors import GateError
 from gpr_core.support.progress import Progress
+from gpr_core.support.ranges import expand_ranges
 from gpr_core.support.seeding import numpy_stream
 from gpr_core.training.critic import candidate_values, value_parameters
 from gpr_core.training.hepo_config import HepoConfig
@@ -101,10 +102,7 @@ def candidates_of(shard: Shard, requests_B: Ints) -> tuple[Tensor, Tensor]:
     Returns:
         (candidate indices [m] int64, position in `requests_B` of each [m] int64).
     """
-    first_B, length_B = shard.begin_B1[requests_B], np.diff(shard.begin_B1)[requests_B]
-    owner = np.repeat(np.arange(requests_B.size), length_B)
-    start_B = np.cumsum(length_B) - length_B
-    chosen = np.arange(owner.size) + (first_B - start_B)[owner]
+    owner, chosen = expand_ranges(shard.begin_B1[requests_B], shard.begin_B1[requests_B + 1])
     return torch.from_numpy(chosen), torch.from_numpy(owner)
 
 
