@@ -1,12 +1,10 @@
 """GPT-2 weights behind the decoder's own interface, with one copy of every key and value.
 
-Tokens are numbered level by level behind `first_token`. Keys and values of a request are those of
-its prompt and then, level by level, of the codes of its prefixes. Nothing is copied for a beam: a
-mask says which of them are its ancestors, so that all prefixes of a request attend in one call.
+Tokens are numbered level by level behind `first_token`. A code attends to the prompt of its request
+and to the codes before it as GPR's own decoder does: the keys of the prompt are kept once.
 
 Letters: B requests, T prompt tokens, D width, H attention heads, E head width, M given prefixes, N
-prefixes, S prefixes of one request (padded), V codes, X keys of a request, Z cells of the [B, S]
-grid.
+prefixes, V codes.
 """
 
 import math
@@ -19,6 +17,7 @@ from torch import Tensor
 from transformers import GPT2LMHeadModel
 
 from gpr_core.models.grouping import group_rows
+from gpr_core.models.path_attention import attend_along_paths
 from gpr_core.support.matmul import fast_float32_matmul
 
 _MANY_ROWS = 512
@@ -32,12 +31,12 @@ class Prompt(NamedTuple):
     """What is known after the prompt.
 
     Attributes:
-        seen: Per layer [B, 2 * H, T, E], keys and values.
+        shared: Per layer, keys and values [B, H, T, E].
         hidden_BD: [B, D], last position.
         length: T.
     """
 
-    seen: list[Tensor]
+    shared: list[tuple[Tensor, Tensor]]
     hidden_BD: Tensor
     length: int
 
@@ -47,16 +46,17 @@ class CodePrefixes(NamedTuple):
 
     Attributes:
         row_N: [N] int64, request, ascending.
-        seen: Per layer [B, 2 * H, X, E], keys and values of the prompt and of all codes so far.
-        bias_NX: [N, X] float, 0 for keys that a prefix descends from, -inf for others.
+        shared: As in `Prompt`.
+        chains: Per layer, keys and values [N, 2, H, E] of the codes of each prefix, level by
+            level.
         hidden_ND: [N, D], last position.
         position: Tokens before the next code.
         level: Codes of the prefixes.
     """
 
     row_N: Tensor
-    seen: list[Tensor]
-    bias_NX: Tensor
+    shared: list[tuple[Tensor, Tensor]]
+    chains: list[list[Tensor]]
     hidden_ND: Tensor
     position: int
     level: int
@@ -99,18 +99,19 @@ class GPT2Policy:
         """
         length = token_BT.shape[1]
         x_BTD = F.embedding(token_BT, self._token_VD) + self._position_TD[:length]
-        seen = []
+        shared = []
         for block in self._blocks:
-            query, own = self._project(block, x_BTD)
-            key, value = own.chunk(2, dim=1)
+            parts = _linear(block.project, _norm(block.norm_1, x_BTD))
+            heads = parts.view(*x_BTD.shape[:2], 3 * self._num_heads, -1).transpose(1, 2)
+            query, key, value = heads.chunk(3, dim=1)
             is_last = block is self._blocks[-1]
             if is_last:
                 # Nothing reads the other positions any more.
                 query, x_BTD = query[:, :, -1:], x_BTD[:, -1:]
             attended = F.scaled_dot_product_attention(query, key, value, is_causal=not is_last)
             x_BTD = self._finish(block, x_BTD, attended.transpose(1, 2).flatten(2))
-            seen.append(own)
-        return Prompt(seen, x_BTD[:, -1], length)
+            shared.append((key.contiguous(), value.contiguous()))
+        return Prompt(shared, x_BTD[:, -1], length)
 
     def begin(self, state: Prompt, rows_N: Tensor, _heads_N: Tensor) -> CodePrefixes:
         """Start paths; there is one head.
@@ -122,9 +123,9 @@ class GPT2Policy:
         Returns:
             Empty prefixes.
         """
-        bias_NX = torch.zeros((len(rows_N), state.length))
+        chains: list[list[Tensor]] = [[] for _ in self._blocks]
         hidden_ND = state.hidden_BD[rows_N]
-        return CodePrefixes(rows_N, state.seen, bias_NX, hidden_ND, state.length, 0)
+        return CodePrefixes(rows_N, state.shared, chains, hidden_ND, state.length, 0)
 
     def extend(self, prefixes: CodePrefixes, parents_N: Tensor, codes_N: Tensor) -> CodePrefixes:
         """Choose the next code of prefixes.
@@ -138,25 +139,21 @@ class GPT2Policy:
             N prefixes that are one code longer.
         """
         row_N = prefixes.row_N.index_select(0, parents_N)
-        grid = group_rows(row_N, len(prefixes.seen[0]))
-        cell_N = torch.arange(len(row_N)) if grid.cell_N is None else grid.cell_N
-        others_NS = torch.full((len(row_N), grid.slots), float("-inf"))
-        itself_NS = others_NS.scatter_(1, (cell_N % grid.slots)[:, None], 0.0)
-        bias_NX = torch.cat([prefixes.bias_NX.index_select(0, parents_N), itself_NS], dim=1)
-        # An empty cell sees everything, so that its softmax is not over an empty set.
-        bias_BSX = grid.spread(bias_NX)
+        requests = group_rows(row_N, len(prefixes.shared[0][0]))
         x_ND = self._token_VD.index_select(0, codes_N + self._offsets[prefixes.level])
         x_ND = x_ND + self._position_TD[prefixes.position]
-        seen = []
+        chains = []
         for layer, block in enumerate(self._blocks):
-            query, own = self._project(block, grid.spread(x_ND))
-            seen.append(torch.cat([prefixes.seen[layer], own], dim=2))
-            key, value = seen[-1].chunk(2, dim=1)
-            attended = F.scaled_dot_product_attention(
-                query, key, value, attn_mask=bias_BSX[:, None]
-            )
-            x_ND = self._finish(block, x_ND, grid.gather(attended.transpose(1, 2).flatten(2)))
-        return CodePrefixes(row_N, seen, bias_NX, x_ND, prefixes.position + 1, prefixes.level + 1)
+            parts = _linear(block.project, _norm(block.norm_1, x_ND))
+            parts_N3HE = parts.view(len(row_N), 3, self._num_heads, -1)
+            chain = [own.index_select(0, parents_N) for own in prefixes.chains[layer]]
+            chain.append(parts_N3HE[:, 1:])
+            attended = attend_along_paths(parts_N3HE[:, 0], prefixes.shared[layer], chain, requests)
+            x_ND = self._finish(block, x_ND, attended.flatten(1))
+            chains.append(chain)
+        return CodePrefixes(
+            row_N, prefixes.shared, chains, x_ND, prefixes.position + 1, prefixes.level + 1
+        )
 
     def child_logits(self, prefixes: CodePrefixes) -> Tensor:
         """Score the next codes.
@@ -168,12 +165,6 @@ class GPT2Policy:
             [N, V].
         """
         return _norm(self._final_norm, prefixes.hidden_ND) @ self._logits[prefixes.level].T
-
-    def _project(self, block: "_Block", x_BTD: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries [B, H, T, E], and keys and values [B, 2 * H, T, E]."""
-        parts = _linear(block.project, _norm(block.norm_1, x_BTD))
-        heads = parts.view(*x_BTD.shape[:2], 3 * self._num_heads, -1).transpose(1, 2)
-        return heads[:, : self._num_heads], heads[:, self._num_heads :]
 
     def _finish(self, block: "_Block", x: Tensor, attended: Tensor) -> Tensor:
         """Merge heads and run the feed-forward network."""

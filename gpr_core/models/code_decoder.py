@@ -22,7 +22,6 @@ from gpr_core.models.config import ModelConfig
 from gpr_core.models.decoder_layer import DecoderStack, KeyValue, MemoryAccess, access_memory
 from gpr_core.models.grouping import Grouping, group_rows
 from gpr_core.models.inputs import CodeEmbedding
-from gpr_core.models.path_attention import PathKey
 from gpr_core.models.token_aware import apply_by_kind
 
 
@@ -37,7 +36,7 @@ class DecoderStart(NamedTuple):
         visible_MT: [M, T] bool or float, memory tokens that each readout may read.
         shared: Per layer, keys and values of the thoughts and the refined token, one row per
             readout.
-        bos: Per layer, keys and values at bos, [M * J, H, E] in (m, j) order.
+        bos_X2HE: Per layer, keys and values at bos, [M * J, 2, H, E] in (m, j) order.
         hidden_XD: [M * J, D] float, hidden states at bos; they predict level 1.
         lazy_XPD: [M * J, L - 1, D] float, states of the later levels behind the lazy layers; None
             without lazy layers.
@@ -49,7 +48,7 @@ class DecoderStart(NamedTuple):
     row_batch_M: Tensor
     visible_MT: Tensor
     shared: tuple[KeyValue, ...]
-    bos: tuple[PathKey, ...]
+    bos_X2HE: tuple[Tensor, ...]
     hidden_XD: Tensor
     lazy_XPD: Tensor | None
 
@@ -61,8 +60,8 @@ class Prefixes(NamedTuple):
         row_N: [N] int64, readout of each.
         root_N: [N] int64, readout and head of each, readout * J + head.
         code_NP: [N, P] int64, where code p of each stands among `past`, for p codes and one.
-        past: Per layer without lazy ones, keys and values of the last code of all prefixes of one
-            code, of two, and so on up to P.
+        past: Per layer without lazy ones, keys and values [N, 2, H, E] of the last code of all
+            prefixes of one code, of two, and so on up to P.
         hidden_ND: [N, D] float, hidden states; they predict the next code.
         length: P, number of codes.
     """
@@ -70,7 +69,7 @@ class Prefixes(NamedTuple):
     row_N: Tensor
     root_N: Tensor
     code_NP: Tensor
-    past: tuple[tuple[PathKey, ...], ...]
+    past: tuple[tuple[Tensor, ...], ...]
     hidden_ND: Tensor
     length: int
 
@@ -142,7 +141,7 @@ class CodeDecoder(nn.Module):
             x_MPD, own = layer(x_MPD, mask_PS=mask_PP, past=None, memory=memory, access=access)
             memories.append(memory)
             shared.append(KeyValue(*(part[:, :, : len(self.slot_SD)] for part in own)))
-            bos.append(PathKey(*(self._bos_rows(part) for part in own)))
+            bos.append(self._bos_rows(own))
         start = DecoderStart(
             tuple(memories),
             len(memory_BTD),
@@ -171,7 +170,7 @@ class CodeDecoder(nn.Module):
         """
         root_N = rows_N * self.num_heads + heads_N
         hidden_ND = start.hidden_XD.index_select(0, root_N)
-        nothing = tuple(() for _ in start.bos[self.num_lazy :])
+        nothing = tuple(() for _ in start.bos_X2HE[self.num_lazy :])
         return Prefixes(rows_N, root_N, rows_N.new_zeros((len(rows_N), 0)), nothing, hidden_ND, 0)
 
     def extend(
@@ -206,13 +205,13 @@ class CodeDecoder(nn.Module):
         code_NP = prefixes.code_NP.index_select(0, parents_N)
         pasts = []
         # No later position looks at what the lazy layers would have made of a code.
-        for past, idx in zip(prefixes.past, range(self.num_lazy, len(start.bos)), strict=True):
-            chain = [start.bos[idx].select(root_N)]
-            chain += [own.select(code_NP[:, place]) for place, own in enumerate(past)]
+        for past, idx in zip(prefixes.past, range(self.num_lazy, len(start.bos_X2HE)), strict=True):
+            chain = [start.bos_X2HE[idx].index_select(0, root_N)]
+            chain += [own.index_select(0, code_NP[:, place]) for place, own in enumerate(past)]
             x_ND, last = self.decoder.layers[idx].step(
                 x_ND,
                 shared=start.shared[idx],
-                chain=chain,
+                chain_N2HE=chain,
                 readouts=readouts,
                 memory=start.memory[idx],
                 access=access,
@@ -232,10 +231,7 @@ class CodeDecoder(nn.Module):
             All of them, in order.
         """
         past = tuple(
-            tuple(
-                PathKey(*map(torch.cat, zip(*pieces, strict=True)))
-                for pieces in zip(*layer, strict=True)
-            )
+            tuple(map(torch.cat, zip(*layer, strict=True)))
             for layer in zip(*map(_compact, parts), strict=True)
         )
         row_N, root_N, hidden_ND = (
@@ -348,7 +344,9 @@ class CodeDecoder(nn.Module):
             past = KeyValue(
                 *(
                     torch.cat([shared_M.index_select(0, roots.row_N), bos_X[:, :, None]], dim=2)
-                    for shared_M, bos_X in zip(start.shared[idx], start.bos[idx], strict=True)
+                    for shared_M, bos_X in zip(
+                        start.shared[idx], start.bos_X2HE[idx].unbind(1), strict=True
+                    )
                 )
             )
             x_XPD, _ = layer(
@@ -381,14 +379,15 @@ class CodeDecoder(nn.Module):
         )
         return visible_PP
 
-    def _bos_rows(self, part_MHPE: Tensor) -> Tensor:
-        """Turn the bos positions of M readouts into [M * J, H, E]."""
-        return part_MHPE[:, :, len(self.slot_SD) :].transpose(1, 2).flatten(0, 1)
+    def _bos_rows(self, seen: KeyValue) -> Tensor:
+        """Take the bos positions of M readouts: [M * J, 2, H, E]."""
+        both_M2HPE = torch.stack(seen, dim=1)
+        return both_M2HPE[:, :, :, len(self.slot_SD) :].movedim(3, 1).flatten(0, 1)
 
 
-def _compact(prefixes: Prefixes) -> tuple[tuple[PathKey, ...], ...]:
+def _compact(prefixes: Prefixes) -> tuple[tuple[Tensor, ...], ...]:
     """Keep one row per prefix of what its codes left."""
     return tuple(
-        tuple(own.select(prefixes.code_NP[:, place]) for place, own in enumerate(layer))
+        tuple(own.index_select(0, prefixes.code_NP[:, place]) for place, own in enumerate(layer))
         for layer in prefixes.past
     )

@@ -17,7 +17,7 @@ from gpr_core.models.attention import attention, merge_heads, split_heads
 from gpr_core.models.config import ModelConfig
 from gpr_core.models.feed_forward import Experts, FeedForward
 from gpr_core.models.grouping import Grouping, group_rows
-from gpr_core.models.path_attention import PathKey, attend_along_paths
+from gpr_core.models.path_attention import attend_along_paths
 
 
 class KeyValue(NamedTuple):
@@ -147,34 +147,32 @@ class DecoderLayer(nn.Module):
         x_ND: Tensor,
         *,
         shared: KeyValue,
-        chain: Sequence[PathKey],
+        chain_N2HE: Sequence[Tensor],
         readouts: Grouping,
         memory: KeyValue | None,
         access: MemoryAccess,
-    ) -> tuple[Tensor, PathKey]:
+    ) -> tuple[Tensor, Tensor]:
         """Apply the layer to the last position of each code path.
 
         Args:
             x_ND: [N, D] float.
             shared: Keys and values of the positions that all paths of a readout see.
-            chain: Keys and values of the earlier own positions of each path.
+            chain_N2HE: Keys and values [N, 2, H, E] of each earlier own position of the paths.
             readouts: Readout of each path.
             memory: What `read_memory` returned.
             access: Which user's memory each path reads, and how much of it.
 
         Returns:
-            [N, D] float, what `forward` gives for the same positions, and the keys and values of
-            this one.
+            [N, D] float, what `forward` gives for the same positions, and [N, 2, H, E], the keys
+            and values of this one.
         """
-        query, key, value = (
-            part_ND.view(len(x_ND), self.num_heads, -1)
-            for part_ND in self.project_self(self.norm_self(x_ND)).chunk(3, dim=-1)
-        )
-        own = PathKey(key, value)
-        attended = attend_along_paths(query, shared, (*chain, own), readouts).flatten(1)
-        x_ND = x_ND + self.dropout(self.merge_self(attended))
+        parts_N3HE = self.project_self(self.norm_self(x_ND)).view(len(x_ND), 3, self.num_heads, -1)
+        query_NHE, own_N2HE = parts_N3HE[:, 0], parts_N3HE[:, 1:]
+        chain_N2HE = (*chain_N2HE, own_N2HE)
+        attended_NHE = attend_along_paths(query_NHE, shared, chain_N2HE, readouts)
+        x_ND = x_ND + self.dropout(self.merge_self(attended_NHE.flatten(1)))
         x_N1D = self._read_and_transform(x_ND[:, None], memory, access)
-        return x_N1D[:, 0], own
+        return x_N1D[:, 0], own_N2HE
 
     def _read_and_transform(
         self, x_NPD: Tensor, memory: KeyValue | None, access: MemoryAccess

@@ -155,7 +155,7 @@ def test_lazy_layers_run_once_and_codes_enter_behind_them(monkeypatch):
     code_ND = codes.level(0)[codes_NP[:, 0]]
     lazy_ND = start.lazy_XPD[rows * HEADS + heads, 0]
     mixed_ND = decoder.mix_both(torch.cat([lazy_ND * decoder.mix_code(code_ND), code_ND], dim=1))
-    bos = [part[rows * HEADS + heads][:, :, None] for part in start.bos[1]]
+    bos = [part[rows * HEADS + heads][:, :, None] for part in start.bos_X2HE[1].unbind(1)]
     past = KeyValue(*map(partial(torch.cat, dim=2), zip(start.shared[1], bos, strict=True)))
     expected_NPD, _ = second(
         mixed_ND[:, None],
