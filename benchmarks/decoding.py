@@ -5,7 +5,7 @@
 One thread, processor time. 40 candidates, 4 levels of 256 codes, a GPT-2 128 wide with 4 layers and
 prompts of 64 tokens; it needs the extra `peers`. Writes docs/benchmarks/decoding.json.
 
-Letters: B requests, T prompt tokens.
+Letters: B requests, T prompt tokens, K sequences of a request, L levels.
 """
 
 import statistics
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
+from itertools import product
 from typing import Any
 from unittest.mock import patch
 
@@ -132,30 +133,32 @@ def compare_with_peers() -> list[dict[str, Any]]:
     """Compare with the beam search of `transformers` at 100,000 ads.
 
     Returns:
-        One row per batch size.
+        One row per batch size and precision of our products.
     """
-    shop, paths = make_shop(100_000), draw_paths(100_000)
-    tree = DictionaryTree(paths, SIZES)
+    shop, tree = make_shop(100_000), DictionaryTree(draw_paths(100_000), SIZES)
     gpt2, t5 = make_gpt2(sum(SIZES), PROMPT + LEVELS), make_t5(sum(SIZES))
     rows = []
-    for batch in BATCHES:
-        policy = GPT2Policy(gpt2, SIZES, FIRST_TOKEN)
+    for batch, precision in product(BATCHES, (torch.float32, torch.bfloat16)):
+        policy = GPT2Policy(gpt2, SIZES, FIRST_TOKEN, precision)
         server = Server(shop, policy, ConstantValuer(), batch, is_targeted=False)
-
-        def peer(model: Any, token_BT: torch.Tensor = server.token_BT) -> torch.Tensor:
-            with torch.inference_mode():
-                return beam_search(model, token_BT, tree, beams=K, levels=LEVELS)
-
-        theirs = peer(gpt2) - FIRST_TOKEN - torch.arange(LEVELS) * CODEBOOK
+        peers = {
+            name: partial(beam_search, model, server.token_BT, tree, beams=K, levels=LEVELS)
+            for name, model in (("gpt2", gpt2), ("t5", t5))
+        }
+        theirs = peers["gpt2"]() - FIRST_TOKEN - torch.arange(LEVELS) * CODEBOOK
         ours = server.answer().path_ML.view(batch, K, LEVELS)
-        rows.append(
-            {
-                "batch": batch,
-                "equal_sequences": float((ours == theirs).all(-1).float().mean()),
-                "gpt2": compare(server.answer, partial(peer, gpt2), threads=1, repeats=9),
-                "t5": compare(server.answer, partial(peer, t5), threads=1, repeats=9),
-            }
-        )
+        row: dict[str, Any] = {
+            "batch": batch,
+            "precision": str(precision).removeprefix("torch."),
+            "equal_sequences": float((ours == theirs).all(-1).float().mean()),
+            "common_sequences": _share_in_common(ours, theirs),
+        }
+        # As many requests for both, one batch after the other, as a server gets them.
+        times = BATCHES[-1] // batch
+        for name, peer in peers.items():
+            both = (partial(_in_a_row, run, times) for run in (server.answer, peer))
+            row[name] = compare(*both, threads=1, repeats=9)
+        rows.append(row)
     return rows
 
 
@@ -214,7 +217,6 @@ def measure_index() -> dict[str, Any]:
     shop, viewer = make_shop(num_ads), draw_viewers(1)
     eligible = shop.targeting.eligible(viewer)
     kinds = [RequestContext(*(column[n : n + 1] for column in draw_viewers(16))) for n in range(16)]
-    known, unknown = (_targeting_ms(shop, kinds, forgets=forgets) for forgets in (False, True))
 
     def rebuild() -> Trie:
         """Make a tree of the ads that may serve the viewer."""
@@ -226,19 +228,17 @@ def measure_index() -> dict[str, Any]:
         "nodes": trie.num_nodes,
         "build_s": spread(builds),
         "megabytes": round(sum(array.nbytes for array in arrays) / 1e6, 1),
-        "targeting_ms": {"known_kind_of_viewer": known, "new_kind_of_viewer": unknown},
+        "targeting_ms": _targeting_ms(shop, kinds),
         "targeting_by_rebuilding": compare(
             partial(shop.targeting.eligible, viewer), rebuild, threads=1, repeats=5
         ),
     }
 
 
-def _targeting_ms(shop: Shop, kinds: list[RequestContext], *, forgets: bool) -> dict[str, float]:
-    """Time targeting of single viewers in turn; forgetting makes every viewer a new kind."""
+def _targeting_ms(shop: Shop, kinds: list[RequestContext]) -> dict[str, float]:
+    """Time targeting of single viewers in turn."""
     found = []
     for viewer in kinds * 12:
-        if forgets:
-            shop.targeting.joined.clear()
         started = time.process_time()
         shop.targeting.eligible(viewer)
         found.append(1000 * (time.process_time() - started))
@@ -270,6 +270,18 @@ def measure_guidance() -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _share_in_common(ours_BKL: torch.Tensor, theirs_BKL: torch.Tensor) -> float:
+    """Share of sequences that both found, wherever they stand in the list."""
+    is_same_BKK = (ours_BKL[:, :, None] == theirs_BKL[:, None]).all(-1)
+    return round(float(is_same_BKK.any(-1).float().mean()), 4)
+
+
+def _in_a_row(run: Callable[[], object], times: int) -> None:
+    """Run several times."""
+    for _ in range(times):
+        run()
 
 
 def _in_turn(

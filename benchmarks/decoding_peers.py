@@ -100,6 +100,7 @@ class DictionaryTree:
         return list(node)
 
 
+@torch.inference_mode()
 def beam_search(
     model: Any, token_BT: Tensor, tree: DictionaryTree, *, beams: int, levels: int
 ) -> Tensor:

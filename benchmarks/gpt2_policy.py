@@ -69,17 +69,23 @@ class GPT2Policy:
         model: The model, in evaluation mode.
         codebook_sizes: Codes per level.
         first_token: Token of the first code of the first level.
+        precision: Of the products with weights; everything else is float32.
     """
 
     def __init__(
-        self, model: GPT2LMHeadModel, codebook_sizes: Sequence[int], first_token: int
+        self,
+        model: GPT2LMHeadModel,
+        codebook_sizes: Sequence[int],
+        first_token: int,
+        precision: torch.dtype = torch.float32,
     ) -> None:
         self.head_weights_J = torch.ones(1)
         body = model.transformer
         self._token_VD, self._position_TD = body.wte.weight, body.wpe.weight
-        self._blocks = [_Block.of(block) for block in body.h]
+        self._blocks = [_Block.of(block, precision) for block in body.h]
         self._final_norm = _Affine.of(body.ln_f)
         self._num_heads = model.config.n_head
+        self._known: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
         self._offsets = [
             first_token + sum(codebook_sizes[:level]) for level in range(len(codebook_sizes))
         ]
@@ -139,13 +145,14 @@ class GPT2Policy:
             N prefixes that are one code longer.
         """
         row_N = prefixes.row_N.index_select(0, parents_N)
-        requests = group_rows(row_N, len(prefixes.shared[0][0]))
-        x_ND = self._token_VD.index_select(0, codes_N + self._offsets[prefixes.level])
-        x_ND = x_ND + self._position_TD[prefixes.position]
+        requests = group_rows(row_N, prefixes.shared[0][0].shape[0])
+        entered = self._entered(prefixes.level, prefixes.position)
+        x_ND, parts = (table.index_select(0, codes_N) for table in entered)
         chains = []
         for layer, block in enumerate(self._blocks):
-            parts = _linear(block.project, _norm(block.norm_1, x_ND))
-            parts_N3HE = parts.view(len(row_N), 3, self._num_heads, -1)
+            if layer:
+                parts = _linear(block.project, _norm(block.norm_1, x_ND))
+            parts_N3HE = parts.view(row_N.shape[0], 3, self._num_heads, -1)
             chain = [own.index_select(0, parents_N) for own in prefixes.chains[layer]]
             chain.append(parts_N3HE[:, 1:])
             attended = attend_along_paths(parts_N3HE[:, 0], prefixes.shared[layer], chain, requests)
@@ -166,11 +173,24 @@ class GPT2Policy:
         """
         return _norm(self._final_norm, prefixes.hidden_ND) @ self._logits[prefixes.level].T
 
+    def _entered(self, level: int, position: int) -> tuple[Tensor, Tensor]:
+        """What enters the first layer, [V, D], and its projection, [V, 3 * D], of all codes.
+
+        They depend on the code and its position only, so that they are computed once.
+        """
+        if (level, position) not in self._known:
+            first, size = self._offsets[level], self._logits[level].shape[0]
+            x_VD = self._token_VD[first : first + size] + self._position_TD[position]
+            block = self._blocks[0]
+            parts = _linear(block.project, _norm(block.norm_1, x_VD))
+            self._known[level, position] = (x_VD, parts)
+        return self._known[level, position]
+
     def _finish(self, block: "_Block", x: Tensor, attended: Tensor) -> Tensor:
         """Merge heads and run the feed-forward network."""
-        x = x + _linear(block.merge, attended)
+        x = _linear(block.merge, attended).add_(x)
         inner = _linear(block.widen, _norm(block.norm_2, x))
-        return x + _linear(block.narrow, _gelu(inner))
+        return _linear(block.narrow, _gelu(inner)).add_(x)
 
 
 class _Affine(NamedTuple):
@@ -180,9 +200,9 @@ class _Affine(NamedTuple):
     bias: Tensor
 
     @classmethod
-    def of(cls, layer: Any) -> "_Affine":
+    def of(cls, layer: Any, precision: torch.dtype = torch.float32) -> "_Affine":
         """Take them out of a module."""
-        return cls(layer.weight, layer.bias)
+        return cls(layer.weight.to(precision), layer.bias.to(precision))
 
 
 class _Block(NamedTuple):
@@ -196,11 +216,13 @@ class _Block(NamedTuple):
     narrow: _Affine
 
     @classmethod
-    def of(cls, block: Any) -> "_Block":
-        """Take them out of a module."""
+    def of(cls, block: Any, precision: torch.dtype) -> "_Block":
+        """Take them out of a module; products are computed in the given precision."""
         attention, mlp = block.attn, block.mlp
-        layers = (block.ln_1, attention.c_attn, attention.c_proj, block.ln_2, mlp.c_fc, mlp.c_proj)
-        return cls(*map(_Affine.of, layers))
+        products = (attention.c_attn, attention.c_proj, mlp.c_fc, mlp.c_proj)
+        project, merge, widen, narrow = (_Affine.of(layer, precision) for layer in products)
+        norms = map(_Affine.of, (block.ln_1, block.ln_2))
+        return cls(next(norms), project, merge, next(norms), widen, narrow)
 
 
 def _norm(layer: _Affine, x: Tensor) -> Tensor:
@@ -211,7 +233,9 @@ def _norm(layer: _Affine, x: Tensor) -> Tensor:
 def _linear(layer: _Affine, x: Tensor) -> Tensor:
     """Multiply by a weight, stored [in, out], with the library that is faster for the size."""
     rows_ND = x if x.dim() == 2 else x.flatten(0, -2)
-    if len(rows_ND) < _MANY_ROWS:
+    if layer.weight.dtype != x.dtype:
+        out = torch.addmm(layer.bias, rows_ND.to(layer.weight.dtype), layer.weight).to(x.dtype)
+    elif rows_ND.shape[0] < _MANY_ROWS:
         out = torch.addmm(layer.bias, rows_ND, layer.weight)
     else:
         with fast_float32_matmul():

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 
 from gpr_core.catalog.trie import Trie
 from gpr_core.data.tables import DAY_MS, BidType
-from gpr_core.support.bisection import first_place
+from gpr_core.support.compiled import compiled
 from gpr_core.support.errors import ArtifactError, ContractError
 from gpr_core.support.shapes import check_shape
 
@@ -183,17 +182,9 @@ class AdTable:
         """
         ts_M, ranks_M = np.asarray(ts_M, np.int64), np.asarray(ranks_M, np.int64)
         check_shape("ts_M", ts_M, (ranks_M.size,))
-        first_M, end_M = self.version_ptr_A1[ranks_M], self.version_ptr_A1[ranks_M + 1]
-        rounds = int((end_M - first_M).max(initial=0)).bit_length()
-        later_M = first_place(
-            torch.from_numpy(first_M),
-            torch.from_numpy(end_M),
-            rounds,
-            lambda version_M: torch.from_numpy(self.start_V[version_M.numpy()] <= ts_M),
-        ).numpy()
-        version_M = later_M - 1
-        is_valid_M = (version_M >= first_M) & (ts_M < self.stop_V[version_M])
-        return np.where(is_valid_M, version_M, -1)
+        version_M = np.empty(ranks_M.size, dtype=np.int64)
+        _find_versions(self.version_ptr_A1, self.start_V, self.stop_V, ts_M, ranks_M, version_M)
+        return version_M
 
     def largest_cost(
         self, ts_M: npt.NDArray[np.int64], ranks_M: npt.NDArray[np.int64]
@@ -363,3 +354,20 @@ def _geo_sets(
     bits_VX = np.packbits(allowed_VG, axis=1)
     _, first, geo_set_V = np.unique(bits_VX, axis=0, return_index=True, return_inverse=True)
     return geo_set_V.reshape(-1).astype(np.int64), allowed_VG[first]
+
+
+@compiled
+def _find_versions(
+    version_ptr_A1: npt.NDArray[np.int64],
+    start_V: npt.NDArray[np.int64],
+    stop_V: npt.NDArray[np.int64],
+    ts_M: npt.NDArray[np.int64],
+    rank_M: npt.NDArray[np.int64],
+    version_M: npt.NDArray[np.int64],
+) -> None:
+    """Fill in the version that is valid for each ad at its time, -1 where there is none."""
+    for idx in range(rank_M.size):
+        first, end = version_ptr_A1[rank_M[idx]], version_ptr_A1[rank_M[idx] + 1]
+        version = first - 1 + np.searchsorted(start_V[first:end], ts_M[idx], side="right")
+        is_valid = version >= first and ts_M[idx] < stop_V[version]
+        version_M[idx] = version if is_valid else -1

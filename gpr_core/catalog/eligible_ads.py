@@ -15,20 +15,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from gpr_core.support.compiled import bit_count, compiled, compiled_unchecked
+
 Words = npt.NDArray[np.int64]
 Ints = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+# What counting reads: word_BW, inside_BW and before_BK of `EligibleAds`.
+Bits = tuple[Words, Bytes, npt.NDArray[np.int32]]
 
 WORD = 64
 
 _WORD_BITS = 6
 _BLOCK_BITS = 8
 _ADS_PER_BLOCK = 1 << _BLOCK_BITS
+_WORDS_PER_BLOCK = _ADS_PER_BLOCK // WORD
 _ONE = np.uint64(1)
-_EVEN_BYTES, _ADD_BYTES, _ADD_PAIRS = (
-    np.uint32(0x00FF00FF),
-    np.uint32(0x01010101),
-    np.uint32(0x00010001),
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +46,7 @@ class EligibleAds:
 
     num_ads: int
     word_BW: Words
-    inside_BW: npt.NDArray[np.uint8]
+    inside_BW: Bytes
     before_BK: npt.NDArray[np.int32]
 
     @classmethod
@@ -59,15 +60,11 @@ class EligibleAds:
         Returns:
             The eligible ads.
         """
-        # The counts of a block are the four bytes of one number. The product adds up all bytes
-        # below each byte; three words hold at most 192 ads, so that no sum outgrows its byte.
-        count_BK = np.bitwise_count(word_BW.view(np.uint64)).view(np.uint32)
-        inside_BK = (count_BK * _ADD_BYTES) << np.uint32(8)
-        pair_BK = (count_BK & _EVEN_BYTES) + ((count_BK >> np.uint32(8)) & _EVEN_BYTES)
-        before_BK = np.zeros((count_BK.shape[0], count_BK.shape[1] + 1), dtype=np.int32)
-        block_BK = (pair_BK * _ADD_PAIRS) >> np.uint32(16)
-        np.cumsum(block_BK, axis=1, out=before_BK[:, 1:], dtype=np.int32)
-        return cls(num_ads, word_BW, inside_BK.view(np.uint8), before_BK)
+        inside_BW = np.empty(word_BW.shape, dtype=np.uint8)
+        num_blocks = word_BW.shape[1] // _WORDS_PER_BLOCK
+        before_BK = np.empty((len(word_BW), num_blocks + 1), dtype=np.int32)
+        _count_blocks(word_BW, inside_BW, before_BK)
+        return cls(num_ads, word_BW, inside_BW, before_BK)
 
     @classmethod
     def of_mask(cls, eligible_BA: npt.NDArray[np.bool_]) -> "EligibleAds":
@@ -99,6 +96,11 @@ class EligibleAds:
         """Requests B."""
         return len(self.word_BW)
 
+    @property
+    def bits(self) -> Bits:
+        """The arrays, for compiled callers."""
+        return self.word_BW, self.inside_BW, self.before_BK
+
     def totals(self) -> Ints:
         """Count the eligible ads of each request.
 
@@ -117,13 +119,9 @@ class EligibleAds:
         Returns:
             [M] int64.
         """
-        place_M = row_M * self.word_BW.shape[1] + (rank_M >> _WORD_BITS)
-        shift_M = (rank_M & (WORD - 1)).astype(np.uint64)
-        word_M = self.word_BW.view(np.uint64).ravel()[place_M]
-        inside_M = np.bitwise_count(word_M & ((_ONE << shift_M) - _ONE))
-        block_M = row_M * self.before_BK.shape[1] + (rank_M >> _BLOCK_BITS)
-        before_M = self.before_BK.ravel()[block_M].astype(np.int64)
-        return np.asarray(before_M + self.inside_BW.ravel()[place_M] + inside_M)
+        found_M = np.empty(len(row_M), dtype=np.int64)
+        _count_all(self.bits, row_M, rank_M, found_M)
+        return found_M
 
     def count_between(self, row_M: Ints, first_M: Ints, end_M: Ints) -> Ints:
         """Count the eligible ads of rank intervals, such as those of tree nodes.
@@ -137,6 +135,21 @@ class EligibleAds:
             [M] int64; a node is legal if and only if its count is positive.
         """
         return self.count_before(row_M, end_M) - self.count_before(row_M, first_M)
+
+    def list_between(self, row_M: Ints, first_M: Ints, end_M: Ints) -> tuple[Ints, Ints]:
+        """List the eligible ads of rank intervals.
+
+        Args:
+            row_M: [M] int64, request.
+            first_M: [M] int64, first rank.
+            end_M: [M] int64, rank after the last one, first <= end <= A.
+
+        Returns:
+            (interval [C] int64 ascending, rank [C] int64 ascending inside an interval).
+        """
+        found_2C = np.empty((2, self.count_between(row_M, first_M, end_M).sum()), dtype=np.int64)
+        _list_all(self.word_BW, row_M, first_M, end_M, found_2C)
+        return found_2C[0], found_2C[1]
 
     def contains(self, row_M: Ints, rank_M: Ints) -> npt.NDArray[np.bool_]:
         """Say whether ads are eligible.
@@ -180,3 +193,69 @@ def pack_ads(is_set_BA: npt.NDArray[np.bool_]) -> Words:
     padded[:, :num_ads] = is_set_BA
     words: Words = np.packbits(padded, axis=1, bitorder="little").view("<i8")
     return words
+
+
+@compiled_unchecked
+def ads_before(
+    word_BW: Words, inside_BW: Bytes, before_BK: npt.NDArray[np.int32], row: int, rank: int
+) -> int:
+    """Count the eligible ads of a request before a rank; for compiled callers.
+
+    Args:
+        word_BW: As in `EligibleAds`.
+        inside_BW: As in `EligibleAds`.
+        before_BK: As in `EligibleAds`.
+        row: Request, below B, which is not checked.
+        rank: 0..A, which is not checked.
+
+    Returns:
+        The count.
+    """
+    place = rank >> _WORD_BITS
+    below = np.uint64(word_BW[row, place]) & ((_ONE << np.uint64(rank & (WORD - 1))) - _ONE)
+    before: int = before_BK[row, rank >> _BLOCK_BITS]
+    return before + int(inside_BW[row, place]) + int(bit_count(below))
+
+
+@compiled
+def _count_all(bits: Bits, row_M: Ints, rank_M: Ints, found_M: Ints) -> None:
+    """Fill in counts."""
+    word_BW, inside_BW, before_BK = bits
+    num_ranks = WORD * word_BW.shape[1]
+    for idx in range(row_M.size):
+        row, rank = row_M[idx], rank_M[idx]
+        if not (0 <= row < len(word_BW) and 0 <= rank < num_ranks):
+            raise IndexError("no such request or ad")
+        found_M[idx] = ads_before(word_BW, inside_BW, before_BK, row, rank)
+
+
+@compiled
+def _list_all(word_BW: Words, row_M: Ints, first_M: Ints, end_M: Ints, found_2C: Ints) -> None:
+    """Fill in intervals and ranks."""
+    count = 0
+    for idx in range(row_M.size):
+        rank = first_M[idx]
+        while rank < end_M[idx]:
+            word = np.uint64(word_BW[row_M[idx], rank >> _WORD_BITS]) >> np.uint64(
+                rank & (WORD - 1)
+            )
+            if word & _ONE:
+                found_2C[0, count], found_2C[1, count] = idx, rank
+                count += 1
+            # Nothing more in this word: go on with the next one.
+            rank = rank + 1 if word else (rank | (WORD - 1)) + 1
+
+
+@compiled_unchecked
+def _count_blocks(word_BW: Words, inside_BW: Bytes, before_BK: npt.NDArray[np.int32]) -> None:
+    """Fill in the ads before each block, and inside it before each word."""
+    for row in range(len(word_BW)):
+        total = np.int32(0)
+        for block in range(before_BK.shape[1] - 1):
+            before_BK[row, block] = total
+            inside = np.int32(0)
+            for place in range(block * _WORDS_PER_BLOCK, (block + 1) * _WORDS_PER_BLOCK):
+                inside_BW[row, place] = inside
+                inside += np.int32(bit_count(np.uint64(word_BW[row, place])))
+            total += inside
+        before_BK[row, -1] = total

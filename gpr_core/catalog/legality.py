@@ -4,7 +4,7 @@ Targeting is a conjunction, so OR-ing attributes up the tree is not exact (an ad
 and one for women in Shanghai do not serve a man in Shanghai); counting whole ads is. Counting takes
 a few small reads per child and runs on the host.
 
-Letters: B requests, A ads by rank, M flat rows, V codes, C flat children, X flat boundaries.
+Letters: B requests, A ads by rank, N nodes, I inner nodes, M flat rows, V codes, C flat children.
 
 Source: specification 5.1; the counting form is our own.
 """
@@ -16,10 +16,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from gpr_core.catalog.eligible_ads import EligibleAds
+from gpr_core.catalog.eligible_ads import Bits, EligibleAds, ads_before
 from gpr_core.catalog.trie import Trie
+from gpr_core.support.compiled import compiled
 from gpr_core.support.errors import ShapeError
-from gpr_core.support.ranges import expand_ranges
 from gpr_core.support.shapes import check_shape
 
 Ints = npt.NDArray[np.int64]
@@ -64,20 +64,11 @@ def legal_children(trie: Trie, eligible: EligibleAds, rows_M: Ints, nodes_M: Int
             where="eligible",
             fix="compute eligibility with the same catalog",
         )
-    child_ptr, first_rank = trie.child_ptr_I1.numpy(), trie.first_N1.numpy()
-    start_M = child_ptr[nodes_M].astype(np.int64)
-    # A child ends where its neighbor begins: k children have k + 1 boundaries.
-    bound_M = child_ptr[nodes_M + 1] - start_M + 1
-    row_X, node_X = expand_ranges(start_M, start_M + bound_M)
-    rank_X, last_M = first_rank[node_X], np.cumsum(bound_M) - 1
-    # Rank 0 belongs to the first node of a level: the node before it closes the level above.
-    rank_X[last_M] = np.where(rank_X[last_M] == 0, trie.num_ads, rank_X[last_M])
-    before_X = eligible.count_before(rows_M[row_X], rank_X)
-    has_ads_X = before_X[1:] > before_X[:-1]
-    has_ads_X[last_M[:-1]] = False
-    legal = np.flatnonzero(has_ads_X)
-    node_C = node_X[legal]
-    return LegalChildren(row_X[legal], trie.code_N.numpy()[node_C].astype(np.int64), node_C)
+    tree = (trie.child_ptr_I1.numpy(), trie.first_N1.numpy(), trie.code_N.numpy())
+    num_children = int((tree[0][nodes_M + 1] - tree[0][nodes_M]).sum())
+    found_3C = np.empty((3, num_children), dtype=np.int64)
+    count = _enter(tree, trie.num_ads, eligible.bits, rows_M, nodes_M, found_3C)
+    return LegalChildren(*found_3C[:, :count])
 
 
 def legal_codes(trie: Trie, eligible: EligibleAds, rows_M: Tensor, nodes_M: Tensor) -> Tensor:
@@ -97,3 +88,35 @@ def legal_codes(trie: Trie, eligible: EligibleAds, rows_M: Tensor, nodes_M: Tens
     legal_MV = torch.zeros((nodes_M.numel(), width), dtype=torch.bool)
     legal_MV.view(-1)[torch.from_numpy(found.row_C * width + found.code_C)] = True
     return legal_MV.to(nodes_M.device)
+
+
+@compiled
+def _enter(
+    tree: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int16]],
+    num_ads: int,
+    bits: Bits,
+    row_M: Ints,
+    node_M: Ints,
+    found_3C: Ints,
+) -> int:
+    """Fill in rows, codes and nodes of the legal children, and count them."""
+    child_ptr_I1, first_rank_N1, code_N = tree
+    word_BW, inside_BW, before_BK = bits
+    count = 0
+    for idx in range(row_M.size):
+        row = row_M[idx]
+        if not 0 <= row < len(word_BW):
+            raise IndexError("no such request")
+        first, end = child_ptr_I1[node_M[idx]], child_ptr_I1[node_M[idx] + 1]
+        before = ads_before(word_BW, inside_BW, before_BK, row, first_rank_N1[first])
+        for child in range(first, end):
+            # A child ends where its neighbor begins; the last one of a level ends with the ads.
+            last = first_rank_N1[child + 1]
+            now = ads_before(word_BW, inside_BW, before_BK, row, last if last else num_ads)
+            if now > before:
+                found_3C[0, count] = idx
+                found_3C[1, count] = code_N[child]
+                found_3C[2, count] = child
+                count += 1
+            before = now
+    return count

@@ -10,8 +10,7 @@ M flat ranks, V ad versions.
 Source: specification 5.1.
 """
 
-from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +19,12 @@ from gpr_core.catalog.ads import AdTable
 from gpr_core.catalog.eligibility import RequestContext
 from gpr_core.catalog.eligible_ads import WORD, EligibleAds, Words, pack_ads
 from gpr_core.data.tables import AdStatus
+from gpr_core.support.compiled import compiled
 from gpr_core.support.errors import ContractError
 
 Ints = npt.NDArray[np.int64]
 
 _NUM_MASK_BITS = 8
-_SEGMENTS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,8 +40,6 @@ class TargetingIndex:
         device_XW: [8, W] int64.
         place_PW: [P, W] int64, the last row for places that no ad names.
         alive_W: [W] int64, launched, active and valid ads; the only part that changes.
-        joined: What was joined last for age, gender, device and place, the latest segment at the
-            end: viewers come in few kinds.
     """
 
     num_ads: int
@@ -52,7 +49,6 @@ class TargetingIndex:
     device_XW: Words
     place_PW: Words
     alive_W: Words
-    joined: OrderedDict[tuple[int, ...], Words] = field(default_factory=OrderedDict)
 
     @classmethod
     def build(cls, ads: AdTable, ts: int) -> "TargetingIndex":
@@ -102,26 +98,19 @@ class TargetingIndex:
         place_B = np.where(is_named_B, context.geo_l2, elsewhere)
         word_BW = np.empty((context.ts.size, self.alive_W.size), dtype=np.int64)
         rows = zip(context.age_bucket, context.gender, context.device, place_B, strict=True)
-        for row, segment in enumerate(rows):
-            np.bitwise_and(self._join(tuple(map(int, segment))), self.alive_W, out=word_BW[row])
+        for row, (age, gender, device, place) in enumerate(rows):
+            _join(
+                self.age_XW[age],
+                self.gender_XW[gender],
+                self.device_XW[device],
+                self.place_PW[place],
+                self.alive_W,
+                word_BW[row],
+            )
         if capped is not None:
             row_C, rank_C = capped
             np.bitwise_and.at(word_BW, (row_C, rank_C // WORD), ~(1 << (rank_C % WORD)))
         return EligibleAds.of_words(word_BW, self.num_ads)
-
-    def _join(self, segment: tuple[int, ...]) -> Words:
-        """Join the bitmaps of age, gender, device and place, or find what was joined before."""
-        # One call takes what it needs in one step, as another thread may be here.
-        found = self.joined.pop(segment, None)
-        if found is None:
-            age, gender, device, place = segment
-            found = self.age_XW[age] & self.gender_XW[gender]
-            found &= self.device_XW[device]
-            found &= self.place_PW[place]
-        self.joined[segment] = found
-        if len(self.joined) > _SEGMENTS:
-            self.joined.popitem(last=False)
-        return found
 
     def is_alive(self, rank_M: Ints) -> npt.NDArray[np.bool_]:
         """Say whether ads still run, stopped ones left out.
@@ -168,3 +157,14 @@ def _bitmaps_of_mask(mask_A: npt.NDArray[np.uint8]) -> Words:
     """Turn a mask per ad into one bitmap per bit, [8, W]."""
     bit_X1 = np.arange(_NUM_MASK_BITS)[:, None]
     return pack_ads((mask_A >> bit_X1 & 1).astype(np.bool_))
+
+
+@compiled
+def _join(
+    age_W: Words, gender_W: Words, device_W: Words, place_W: Words, alive_W: Words, found_W: Words
+) -> None:
+    """Fill in the ads that all bitmaps have."""
+    for place in range(found_W.size):
+        found_W[place] = (
+            age_W[place] & gender_W[place] & device_W[place] & place_W[place] & alive_W[place]
+        )

@@ -1,16 +1,19 @@
 """How the width of a level is shared among the prefixes that entered it.
 
-Letters: M prefixes, G groups (what shares a width, for example one request and head).
+Letters: M prefixes, N prefixes of one group (what shares a width, for example a request and head).
 """
 
 import numpy as np
 import numpy.typing as npt
 
+from gpr_core.support.compiled import compiled
+
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 def allocate_width(
-    value_M: npt.NDArray[np.float64],
+    value_M: Floats,
     group_M: Ints,
     capacity_M: Ints,
     *,
@@ -44,25 +47,49 @@ def allocate_width(
         ...     width=4, temperature=1.0, over_generation=1.0).tolist()
         [4, 1]
     """
-    if not value_M.size:
-        return np.zeros_like(capacity_M)
-    opens_M = np.append(True, group_M[1:] != group_M[:-1])
-    if opens_M.all():
-        return np.minimum(capacity_M, max(round(width * over_generation), 1))
-    start_G = np.flatnonzero(opens_M)
-    group_M = np.cumsum(opens_M) - 1
+    allowed_M = np.empty(value_M.size, dtype=np.int64)
     scaled_M = value_M.astype(np.float64) / temperature
-    weight_M = np.exp(scaled_M - np.maximum.reduceat(scaled_M, start_G)[group_M])
-    share_M = weight_M / np.add.reduceat(weight_M, start_G)[group_M]
-    wanted_M = np.rint(width * over_generation * share_M).astype(np.int64)
-    allowed_M = np.minimum(np.maximum(wanted_M, 1), capacity_M)
-    children_G = np.add.reduceat(capacity_M, start_G)
-    missing_G = np.minimum(children_G, width) - np.add.reduceat(allowed_M, start_G)
-    # By value inside a group: what is missing is handed out until none is left.
-    order_M = np.lexsort((-value_M, group_M))
-    spare_M = (capacity_M - allowed_M)[order_M]
-    before_M = np.cumsum(spare_M) - spare_M
-    before_M -= before_M[start_G][group_M]
-    extra_M = np.clip(missing_G[group_M] - before_M, 0, spare_M)
-    allowed_M[order_M] += extra_M
+    _allocate(scaled_M, group_M, capacity_M, width, width * over_generation, allowed_M)
     return allowed_M
+
+
+@compiled
+def _share(
+    scaled_N: Floats, capacity_N: Ints, width: int, generated: float, allowed_N: Ints
+) -> None:
+    """Fill in the children of the prefixes of one group."""
+    weight_N = np.exp(scaled_N - scaled_N.max())
+    each = generated / weight_N.sum()
+    missing = min(capacity_N.sum(), width)
+    for place in range(scaled_N.size):
+        wanted = max(round(each * weight_N[place]), 1)
+        allowed_N[place] = min(wanted, capacity_N[place])
+        missing -= allowed_N[place]
+    while missing > 0:
+        best = -1
+        for place in range(scaled_N.size):
+            is_better = best < 0 or scaled_N[place] > scaled_N[best]
+            if allowed_N[place] < capacity_N[place] and is_better:
+                best = place
+        extra = min(capacity_N[best] - allowed_N[best], missing)
+        allowed_N[best] += extra
+        missing -= extra
+
+
+@compiled
+def _allocate(
+    scaled_M: Floats,
+    group_M: Ints,
+    capacity_M: Ints,
+    width: int,
+    generated: float,
+    allowed_M: Ints,
+) -> None:
+    """Fill in the children of the prefixes of every group."""
+    first = 0
+    while first < group_M.size:
+        end = first
+        while end < group_M.size and group_M[end] == group_M[first]:
+            end += 1
+        _share(scaled_M[first:end], capacity_M[first:end], width, generated, allowed_M[first:end])
+        first = end

@@ -17,7 +17,6 @@ from gpr_core.generation.config import BeamConfig
 from gpr_core.generation.ordering import rank_in_group
 from gpr_core.generation.protocols import Candidates, DecodeRequests, Valuer
 from gpr_core.objectives.final_value import DEFAULT_WEIGHTS, FinalValueWeights, ecpm, final_value
-from gpr_core.support.ranges import expand_ranges
 
 _FATIGUE_SCALE = 10.0
 _CHUNK_PAIRS = 1 << 16
@@ -53,10 +52,8 @@ def eligible_ads_below(
     """
     row_M, node_M = np.divmod(np.unique(row_M * trie.num_nodes + node_M), trie.num_nodes)
     first_M, end_M = (part.numpy() for part in trie.interval(torch.from_numpy(node_M)))
-    owner_C, rank_C = expand_ranges(first_M, end_M)
-    row_C = row_M[owner_C]
-    may_serve_C = eligible.contains(row_C, rank_C)
-    return row_C[may_serve_C], rank_C[may_serve_C]
+    owner_C, rank_C = eligible.list_between(row_M, first_M, end_M)
+    return row_M[owner_C], rank_C
 
 
 def predict_values(

@@ -1,11 +1,12 @@
 """Positions inside groups, the building block of every cut of a beam.
 
-Letters: C flat rows, D rows kept, G groups, X places of a group.
+Letters: C flat rows, D rows kept, G groups.
 """
 
 import numpy as np
 import numpy.typing as npt
-import torch
+
+from gpr_core.support.compiled import compiled
 
 Ints = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64] | npt.NDArray[np.float32] | Ints
@@ -58,28 +59,60 @@ def best_of_groups(group_C: Ints, limit_G: Ints, *keys_C: Numbers) -> Ints:
         >>> best_of_groups(group, np.array([2, 1]), score).tolist()
         [1, 2, 3]
     """
-    count_G = np.bincount(group_C, minlength=limit_G.size)
-    if (count_G <= limit_G).all():
-        return np.arange(group_C.size)
-    kept = _likely_best(group_C, count_G, limit_G, keys_C[0])
-    group = group_C[kept]
-    if (np.bincount(group, minlength=limit_G.size) <= limit_G).all():
+    kept = np.empty(group_C.size, dtype=np.int64)
+    count, is_exact = _likely_best(group_C, limit_G, keys_C[0], kept)
+    kept = kept[:count]
+    if is_exact:
         return kept
+    group = group_C[kept]
     is_best = rank_in_group(group, *(key_C[kept] for key_C in keys_C)) < limit_G[group]
     return kept[is_best]
 
 
-def _likely_best(group_C: Ints, count_G: Ints, limit_G: Ints, key_C: Numbers) -> Ints:
-    """Find the rows that are not below the last of the best of their group; a few too many."""
-    longest = int(count_G.max())
-    grid = key_C
-    if count_G.size * longest > group_C.size:
-        start_G = np.cumsum(count_G) - count_G
-        cell_C = np.arange(group_C.size) + (np.arange(count_G.size) * longest - start_G)[group_C]
-        grid = np.full(count_G.size * longest, -np.inf, dtype=key_C.dtype)
-        grid[cell_C] = key_C
-    most = min(int(limit_G.max()), longest)
-    top_GX = torch.from_numpy(grid.reshape(-1, longest)).topk(most, dim=1).values.numpy()
-    last_G = np.minimum(limit_G, most) - 1
-    lowest_G = top_GX[np.arange(last_G.size), last_G]
-    return np.flatnonzero(key_C >= lowest_G[group_C])
+@compiled
+def _sink(heap: Numbers, place: int) -> None:
+    """Let a number sink until both numbers below it are larger."""
+    child = 2 * place + 1
+    while child < heap.size:
+        if child + 1 < heap.size and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[place] <= heap[child]:
+            return
+        heap[place], heap[child] = heap[child], heap[place]
+        place, child = child, 2 * child + 1
+
+
+@compiled
+def _last_of_best(key_C: Numbers, count: int) -> float:
+    """Find the smallest of the `count` largest keys, which a heap holds with the smallest first."""
+    heap = key_C[:count].copy()
+    for place in range(count // 2 - 1, -1, -1):
+        _sink(heap, place)
+    for key in key_C[count:]:
+        if key > heap[0]:
+            heap[0] = key
+            _sink(heap, 0)
+    lowest: float = heap[0]
+    return lowest
+
+
+@compiled
+def _likely_best(group_C: Ints, limit_G: Ints, key_C: Numbers, kept: Ints) -> tuple[int, bool]:
+    """Fill in the rows that are not below the last of the best of their group.
+
+    They are counted, and it is said whether none of them is too many.
+    """
+    count, is_exact, first = 0, True, 0
+    while first < group_C.size:
+        end = first
+        while end < group_C.size and group_C[end] == group_C[first]:
+            end += 1
+        limit, before = limit_G[group_C[first]], count
+        lowest = _last_of_best(key_C[first:end], min(limit, end - first))
+        for row in range(first, end):
+            if key_C[row] >= lowest:
+                kept[count] = row
+                count += 1
+        is_exact = is_exact and count - before <= limit
+        first = end
+    return count, is_exact

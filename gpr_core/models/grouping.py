@@ -68,13 +68,12 @@ def group_rows(group_N: Tensor, num_groups: int) -> Grouping:
     """
     count_G = torch.bincount(group_N, minlength=num_groups)
     slots = int(count_G.max())
+    place_N = torch.arange(group_N.shape[0], device=group_N.device)
+    if group_N.shape[0] == num_groups * slots and torch.equal(group_N, place_N // slots):
+        return Grouping(num_groups, slots, None)
     order_N = torch.argsort(group_N, stable=True)
     sorted_N = group_N[order_N]
-    place_N = torch.arange(len(group_N), device=group_N.device)
     first_G = count_G.cumsum(0) - count_G
-    is_sorted = bool((order_N == place_N).all())
-    if is_sorted and len(group_N) == num_groups * slots:
-        return Grouping(num_groups, slots, None)
     cell_N = torch.empty_like(order_N)
     cell_N[order_N] = sorted_N * slots + place_N - first_G[sorted_N]
     return Grouping(num_groups, slots, cell_N)

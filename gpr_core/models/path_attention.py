@@ -39,7 +39,7 @@ def attend_along_paths(
     Returns:
         [N, H, E] float, softmax over all S + P positions, as `attention` computes it.
     """
-    heads, shared = query_NHE.shape[1], shared_MHSE[0].shape[2]
+    rows, heads, shared = *query_NHE.shape[:2], shared_MHSE[0].shape[2]
     query_NHE = query_NHE * query_NHE.shape[-1] ** -0.5
     own_NHP = torch.stack([(query_NHE * own_N2HE[:, 0]).sum(-1) for own_N2HE in chain_N2HE], dim=-1)
     query_MHCE, own_MHCP = (
@@ -49,7 +49,7 @@ def attend_along_paths(
     weight_MHCX = _softmax(torch.cat([score_MHCS, own_MHCP], dim=-1))
     read_MHCE = weight_MHCX[..., :shared] @ shared_MHSE[1]
     out_NHE, weight_NHP = (
-        readouts.gather(merge_heads(part)).view(len(query_NHE), heads, -1)
+        readouts.gather(merge_heads(part)).view(rows, heads, -1)
         for part in (read_MHCE, weight_MHCX[..., shared:])
     )
     for weight_NH, own_N2HE in zip(weight_NHP.unbind(-1), chain_N2HE, strict=True):

@@ -1,6 +1,7 @@
 """Counting on bitmaps, against plain loops."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,9 @@ def test_intervals_are_counted_as_in_a_loop(bits, pairs):
         first, end = (np.array([s[i] for s in spans], dtype=np.int64) for i in range(2))
         rows = np.full_like(first, row)
         assert found.count_between(rows, first, end).tolist() == [sum(mine[a:b]) for a, b in spans]
+        owner, rank = found.list_between(rows, first, end)
+        listed = [(idx, at) for idx, (a, b) in enumerate(spans) for at in range(a, b) if mine[at]]
+        assert list(zip(owner.tolist(), rank.tolist(), strict=True)) == listed
         ranks = np.arange(len(bits))
         assert found.contains(np.full_like(ranks, row), ranks).tolist() == mine
         assert found.mask()[row].tolist() == mine
@@ -42,3 +46,10 @@ def test_words_are_those_of_the_mask():
     mask = np.zeros((1, 70), dtype=bool)
     mask[0, [0, 63, 64]] = True
     assert pack_ads(mask).tolist() == [[-(2**63) + 1, 1, 0, 0]]
+
+
+def test_counting_outside_the_catalog_is_an_error():
+    found = EligibleAds.of_mask(np.ones((2, 70), dtype=bool))
+    for row, rank in ((2, 0), (-1, 0), (0, -1), (0, 256)):
+        with pytest.raises(IndexError, match="no such request or ad"):
+            found.count_before(np.array([row]), np.array([rank]))

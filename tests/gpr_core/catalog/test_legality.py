@@ -44,6 +44,8 @@ def test_an_empty_catalog_has_no_legal_child():
 def test_arguments_must_fit(trie):
     with pytest.raises(ShapeError, match="eligibility of 3 ads, the catalog has 4"):
         legal_children(trie, eligible([[1, 1, 1]]), np.array([0]), np.array([0]))
+    with pytest.raises(IndexError, match="no such request"):
+        legal_children(trie, eligible([[1] * 4]), np.array([1]), np.array([0]))
     with pytest.raises(ShapeError, match="rows_M has shape"):
         legal_children(trie, eligible([[1] * 4]), np.array([0, 0]), np.array([0]))
 
