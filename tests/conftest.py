@@ -34,7 +34,13 @@ def _own_logging():
 
 # A worker that gets a long file last leaves the other idle, and so does one that has to wait for
 # the day that the first file makes.
-_FIRST = ("orchestrators/test_runners.py", "gpr_core/training/", "orchestrators/")
+_FIRST = (
+    "orchestrators/test_runners.py",
+    "gpr_core/training/",
+    "gpr_core/models/",
+    "gpr_core/sequential/",
+    "orchestrators/",
+)
 
 
 def pytest_collection_modifyitems(items):

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import lightgbm
 import numpy as np
-from scipy.stats import rankdata
 
 from gpr_core.simulation.config import RankerConfig
 from gpr_core.simulation.ranker_models import (
@@ -137,7 +136,10 @@ def area_under_curve(score_M: Floats, label_M: Floats) -> float:
     negatives = label_M.size - positives
     if not positives or not negatives:
         return 0.5
-    rank_sum = float(rankdata(score_M)[label_M > 0].sum())
+    # Equal scores share the mean of their ranks. (scipy.stats takes half a second to import.)
+    _, place_M, count_U = np.unique(score_M, return_inverse=True, return_counts=True)
+    rank_U = np.cumsum(count_U) - (count_U - 1) / 2
+    rank_sum = float(rank_U[place_M][label_M > 0].sum())
     return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
 
 

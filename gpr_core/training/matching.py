@@ -11,7 +11,6 @@ Source: specification 3.7 (`matching`).
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from gpr_core.models.gpr import GPR
@@ -107,6 +106,9 @@ def assign(cost_MJK: Tensor) -> Tensor:
         >>> assign(torch.tensor([[[1.0, 5.0], [2.0, 9.0]]])).tolist()
         [[1, 0]]
     """
+    # Other kinds of targets do not wait for this import.
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
+
     rows = [linear_sum_assignment(cost_JK)[1] for cost_JK in cost_MJK.cpu().numpy()]
     order_MJ = torch.from_numpy(np.stack(rows).astype(np.int64))
     return order_MJ.to(cost_MJK.device)

@@ -127,17 +127,22 @@ def test_kubeflow_publishes_the_same_bytes(finished_day, filled_home, tmp_path):
     assert found == expected
 
 
-def test_a_changed_parameter_reruns_its_step_and_what_follows(finished_copy):
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        ("evaluation", "max_headline_share"),
+        pytest.param("vaft", "max_clipped_share", marks=pytest.mark.e2e),
+    ],
+)
+def test_a_changed_parameter_reruns_its_step_and_what_follows(finished_copy, step, name):
     workspace = finished_copy.workspace
     before = artifact_hashes(workspace / "artifacts")
     # A looser gate changes no weight, but the manifest of its step, and with it all that follow.
-    bound = yaml.safe_load((workspace / "params.yaml").read_text())["vaft"]["max_clipped_share"]
-    done = gpr(
-        "run", f"--home={finished_copy.home}", f"--set=vaft.max_clipped_share={(1 + bound) / 2}"
-    )
+    bound = yaml.safe_load((workspace / "params.yaml").read_text())[step][name]
+    done = gpr("run", f"--home={finished_copy.home}", f"--set={step}.{name}={(1 + bound) / 2}")
     assert done.returncode == 0, done.stdout + done.stderr
     names = [spec.name for spec in STEPS]
-    follow = names[names.index("vaft") :]
+    follow = names[names.index(step) :]
     assert executed(done.stdout) == follow
     after = artifact_hashes(workspace / "artifacts")
     remade = [name for name in ARTIFACTS if after[name] != before[name]]
