@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import GPT2LMHeadModel
 
+from gpr_core.models.attention import merge_heads, split_heads
 from gpr_core.models.grouping import group_rows
 from gpr_core.models.path_attention import attend_along_paths
 from gpr_core.support.matmul import fast_float32_matmul
@@ -108,14 +109,13 @@ class GPT2Policy:
         shared = []
         for block in self._blocks:
             parts = _linear(block.project, _norm(block.norm_1, x_BTD))
-            heads = parts.view(*x_BTD.shape[:2], 3 * self._num_heads, -1).transpose(1, 2)
-            query, key, value = heads.chunk(3, dim=1)
+            query, key, value = split_heads(parts, 3 * self._num_heads).chunk(3, dim=1)
             is_last = block is self._blocks[-1]
             if is_last:
                 # Nothing reads the other positions any more.
                 query, x_BTD = query[:, :, -1:], x_BTD[:, -1:]
             attended = F.scaled_dot_product_attention(query, key, value, is_causal=not is_last)
-            x_BTD = self._finish(block, x_BTD, attended.transpose(1, 2).flatten(2))
+            x_BTD = self._finish(block, x_BTD, merge_heads(attended))
             shared.append((key.contiguous(), value.contiguous()))
         return Prompt(shared, x_BTD[:, -1], length)
 

@@ -6,6 +6,7 @@ Letters: M prefixes, N prefixes of one group (what shares a width, for example a
 import numpy as np
 import numpy.typing as npt
 
+from gpr_core.generation.ordering import end_of_group
 from gpr_core.support.compiled import compiled
 
 Ints = npt.NDArray[np.int64]
@@ -88,8 +89,6 @@ def _allocate(
     """Fill in the children of the prefixes of every group."""
     first = 0
     while first < group_M.size:
-        end = first
-        while end < group_M.size and group_M[end] == group_M[first]:
-            end += 1
+        end = end_of_group(group_M, first)
         _share(scaled_M[first:end], capacity_M[first:end], width, generated, allowed_M[first:end])
         first = end

@@ -70,6 +70,23 @@ def best_of_groups(group_C: Ints, limit_G: Ints, *keys_C: Numbers) -> Ints:
 
 
 @compiled
+def end_of_group(group_C: Ints, first: int) -> int:
+    """Find where a group ends; for compiled callers.
+
+    Args:
+        group_C: [C] int64, group of each row, ascending.
+        first: First row of the group.
+
+    Returns:
+        The row after its last one.
+    """
+    end = first
+    while end < group_C.size and group_C[end] == group_C[first]:
+        end += 1
+    return end
+
+
+@compiled
 def _sink(heap: Numbers, place: int) -> None:
     """Let a number sink until both numbers below it are larger."""
     child = 2 * place + 1
@@ -104,9 +121,7 @@ def _likely_best(group_C: Ints, limit_G: Ints, key_C: Numbers, kept: Ints) -> tu
     """
     count, is_exact, first = 0, True, 0
     while first < group_C.size:
-        end = first
-        while end < group_C.size and group_C[end] == group_C[first]:
-            end += 1
+        end = end_of_group(group_C, first)
         limit, before = limit_G[group_C[first]], count
         lowest = _last_of_best(key_C[first:end], min(limit, end - first))
         for row in range(first, end):

@@ -7,6 +7,7 @@ Source: own, decision 0023.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar, cast
 
 import numba
@@ -57,10 +58,9 @@ def compiled_unchecked(function: Function) -> Function:
 
 def _compile(function: Function, *, boundscheck: bool) -> Function:
     """Compile, and keep the machine code where there is a place for it."""
-    try:
-        fast = numba.njit(nogil=True, boundscheck=boundscheck, cache=True)(function)
-    except RuntimeError:
-        fast = numba.njit(nogil=True, boundscheck=boundscheck)(function)
+    fast = numba.njit(nogil=True, boundscheck=boundscheck)(function)
+    with suppress(RuntimeError):
+        fast.enable_caching()
     return cast("Function", fast)
 
 
